@@ -1,0 +1,1 @@
+"""From per-image records to rate-distortion curves, BD-rates with intervals, and verdicts."""

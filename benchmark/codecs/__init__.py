@@ -1,0 +1,124 @@
+"""The registry of codecs: a table of names, each imported only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from benchmark.codecs.base import Codec
+from benchmark.errors import UsageError, did_you_mean
+
+ENTRY_POINT_GROUP = "bench.codecs"
+
+
+@dataclass(frozen=True)
+class CodecEntry:
+    """One line of the registry.
+
+    `target` is "module:Class"; `Class(name=..., **options)` makes the codec. `point_name` says what an
+    operating point means ("quality", "QP", "lmbda"), `points` are the default ones in rising quality.
+    """
+
+    target: str
+    summary: str
+    point_name: str
+    points: tuple[float, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_QP = (47, 42, 37, 32, 27, 22, 17, 12)
+_QUALITY = tuple(range(5, 100, 5))
+_LMBDA = (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483)
+
+_BUILTIN: dict[str, CodecEntry] = {
+    "null": CodecEntry(
+        "benchmark.codecs.null:NullCodec",
+        "colour conversion there and back, no compression: the conversion floor",
+        "bit depth",
+        (8, 10),
+    ),
+    "jpeg": CodecEntry("benchmark.codecs.pillow:JpegCodec", "JPEG by Pillow (libjpeg-turbo)", "quality", _QUALITY),
+    "webp": CodecEntry("benchmark.codecs.pillow:WebpCodec", "WebP by Pillow (libwebp)", "quality", _QUALITY),
+    "jpeg2000": CodecEntry(
+        "benchmark.codecs.pillow:Jpeg2000Codec",
+        "JPEG 2000 by Pillow (OpenJPEG)",
+        "compression ratio",
+        (200, 150, 100, 75, 50, 35, 25, 15, 10, 8, 6),
+    ),
+    "avif": CodecEntry("benchmark.codecs.pillow:AvifCodec", "AVIF by Pillow (libavif)", "quality", _QUALITY),
+    "jpegxl": CodecEntry(
+        "benchmark.codecs.jpegxl:JpegXlCodec",
+        "JPEG XL by cjxl and djxl",
+        "distance",
+        (10, 8, 6, 4.5, 3.5, 2.5, 1.8, 1.2, 0.8, 0.5),
+    ),
+    "bpg": CodecEntry("benchmark.codecs.bpg:BpgCodec", "BPG 4:4:4 by bpgenc and bpgdec (x265)", "QP", _QP),
+    "vtm": CodecEntry("benchmark.codecs.jvet:VtmCodec", "VVC intra 4:4:4 10-bit by the VTM reference software", "QP", _QP),
+    "hm": CodecEntry("benchmark.codecs.jvet:HmCodec", "HEVC intra 4:4:4 10-bit by the HM reference software", "QP", _QP),
+}
+
+
+def _learned(summary: str, **options: Any) -> CodecEntry:
+    return CodecEntry("benchmark.learned.codec:LearnedCodec", summary, "lmbda", _LMBDA, options)
+
+
+_BUILTIN |= {
+    "baseline": _learned("mean-scale hyperprior, uniform scalar quantization", arm="baseline", quantizer="scalar"),
+    "baseline-rdoq": _learned(
+        "baseline weights, rate-distortion-optimized scalar quantization", arm="baseline", quantizer="rdoq"
+    ),
+    "baseline-tcq4": _learned(
+        "baseline weights, trellis-coded quantization, 4 states", arm="baseline", quantizer="tcq4"
+    ),
+    "baseline-tcq8": _learned(
+        "baseline weights, trellis-coded quantization, 8 states", arm="baseline", quantizer="tcq8"
+    ),
+}
+
+
+@cache
+def registry() -> Mapping[str, CodecEntry]:
+    """Return every codec known here: the built-in table, then what other packages add by entry point.
+
+    A package adds one with `[project.entry-points."bench.codecs"] mycodec = "package.module:ENTRY"`, where
+    ENTRY is a CodecEntry. A name already taken is an error, so that a result's codec name stays unambiguous.
+    """
+    table = dict(_BUILTIN)
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name in table:
+            raise UsageError(
+                f"entry point {point.value!r} of {point.dist.name if point.dist else 'a package'} adds the codec "
+                f"{point.name!r}, which exists already; rename it"
+            )
+        entry = point.load()
+        if not isinstance(entry, CodecEntry):
+            raise UsageError(f"entry point {point.name} = {point.value!r} is no benchmark.codecs.CodecEntry")
+        table[point.name] = entry
+    return table
+
+
+def codec_entry(name: str) -> CodecEntry:
+    """Return the registry line of `name`. Raises UsageError, with near names, if there is none."""
+    table = registry()
+    if name not in table:
+        raise UsageError(f"unknown codec {name!r}; {did_you_mean(name, table)}")
+    return table[name]
+
+
+def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
+    """Make the codec `name`, its default options overridden by `options`.
+
+    Raises UsageError for an unknown name or an option that the codec does not take.
+    """
+    entry = codec_entry(name)
+    module_name, class_name = entry.target.split(":")
+    factory = getattr(importlib.import_module(module_name), class_name)
+    try:
+        codec: Codec = factory(name=name, **{**entry.options, **(options or {})})
+    except TypeError as error:
+        raise UsageError(f"codec {name!r} does not take these options: {error}") from error
+    return codec

@@ -1,0 +1,85 @@
+"""What a codec is: pixels to bytes, bytes to pixels, and nothing else."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""An 8-bit RGB image, shape (height, width, 3), C-contiguous."""
+
+Facts = dict[str, Any]
+"""What a codec says of one call beside its result, JSON-serializable (see `note`)."""
+
+_facts: ContextVar[Facts | None] = ContextVar("facts", default=None)
+
+
+class Codec(ABC):
+    """A codec at several operating points.
+
+    An instance is cheap to make; what is costly (weights, looking for binaries) happens on first use.
+    Encoding and decoding are deterministic, and `decode` is a function of the bytes and of what the codec
+    ships (its binary, its weights) alone: it may be called in another process than `encode` was.
+    A codec never times, scores or prints.
+    """
+
+    name: str
+    """The registry name."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """Return what identifies the implementation: library and version, or the binary's own words.
+
+        Raises CodecUnavailableError, with the remedy, where the codec cannot run on this machine.
+        Results are kept per version: a changed version means that stored results are measured anew.
+        """
+
+    @abstractmethod
+    def check_point(self, point: float) -> None:
+        """Raise PointError, saying which points exist, unless `point` is one of this codec's."""
+
+    def prepare(self, point: float) -> None:  # noqa: B027 (a hook: most codecs have nothing to prepare)
+        """Do what must not be timed: load weights, compile kernels. Called before `encode` and `decode`."""
+
+    @abstractmethod
+    def encode(self, image: Image, point: float) -> bytes:
+        """Return the bitstream of `image`: every byte that a decoder needs.
+
+        Raises CodecError if the codec failed on this image.
+        """
+
+    @abstractmethod
+    def decode(self, bitstream: bytes) -> Image:
+        """Return the image that the bytes alone describe.
+
+        Raises BitstreamError for bytes that are no valid stream, CodecError if the decoder failed.
+        """
+
+
+def note(**facts: Any) -> None:
+    """Put facts about the running call on record: argv, sha256 of a binary, an entropy estimate in bits.
+
+    A codec calls this inside `encode` or `decode`; outside `collect_facts` it does nothing. Known names:
+    `encode_argv`, `decode_argv` (list of str), `binary_sha256`, `config_sha256` (str),
+    `entropy_bits` (float: the estimate beside which the real bytes stand).
+    """
+    facts_now = _facts.get()
+    if facts_now is not None:
+        facts_now.update(facts)
+
+
+@contextmanager
+def collect_facts() -> Iterator[Facts]:
+    """Collect what codecs `note` while the context is open."""
+    facts: Facts = {}
+    token = _facts.set(facts)
+    try:
+        yield facts
+    finally:
+        _facts.reset(token)

@@ -1,0 +1,1 @@
+"""The learned codecs: network, quantizers, entropy coding, bitstream and weights."""

@@ -1,0 +1,1 @@
+"""From analysis to what people look at: plots, tables and a page."""

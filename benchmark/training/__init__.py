@@ -1,0 +1,1 @@
+"""Training and finetuning: flat loops that read top to bottom."""
