@@ -1,0 +1,275 @@
+"""The comparison of two codecs: both BD figures with intervals, image by image, and every doubt named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis.bd import bd_of_curves, bd_per_image
+from benchmark.analysis.curves import Curve, check_averaging, mean_curve, to_db, weighted_means
+from benchmark.analysis.figures import (
+    Comparison,
+    MeanCurveFigure,
+    Options,
+    PerImageFigure,
+    PointDelta,
+    no_mean_figure,
+    no_per_image_figure,
+)
+from benchmark.analysis.grid import CodecGrid, Floats, codec_grids, complete
+from benchmark.analysis.intervals import FEW_IMAGES, RESAMPLES, Estimate, bootstrap, estimate
+from benchmark.analysis.pchip import bd_batch, fronts
+from benchmark.analysis.status import Status, joined
+from benchmark.codecs import registry
+from benchmark.errors import AnalysisError
+
+
+def compare(
+    frame: pd.DataFrame,
+    codec: str,
+    anchor: str | Curve,
+    metric: str = "psnr_rgb",
+    rate: str = "bpp",
+    *,
+    averaging: str = "per_image",
+    dataset: str | None = None,
+    anchor_frame: pd.DataFrame | None = None,
+    allow_mixed: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """Compare `codec` with `anchor`: two codecs of one frame, or of two, or a codec with a published curve.
+
+    Args:
+        frame: results with Record's columns (`benchmark.results.read_results`).
+        codec: a codec of `frame`.
+        anchor: a codec of `anchor_frame` (of `frame` if that is not given), or a published curve.
+        metric: psnr_rgb, ms_ssim_rgb (compared in dB), psnr_y or psnr_yuv.
+        rate: bpp (of real bytes), or entropy_bpp (the codec's own estimate).
+        averaging: per_image, mean_mse or pixel_weighted; concerns the mean curve alone.
+        dataset: needed where the frame holds several.
+        anchor_frame: another result set to take the anchor from.
+        allow_mixed: give figures although the two were measured under different protocols.
+        resamples: of the bootstrap; 0 gives no intervals.
+        seed: of the bootstrap.
+
+    Raises AnalysisError for names that the frames do not hold.
+    """
+    options = Options(metric, rate, averaging, dataset, allow_mixed, resamples, seed)
+    check_averaging(averaging, metric)
+    wanted = [codec] if isinstance(anchor, Curve) or anchor_frame is not None else [codec, anchor]
+    grids = codec_grids(frame, metric, rate, codecs=wanted, dataset=dataset)
+    if isinstance(anchor, Curve):
+        return _with_curve(grids[codec], anchor, options)
+    if anchor_frame is None:
+        return _pair(grids[codec], grids[anchor], options)
+    others = codec_grids(anchor_frame, metric, rate, codecs=[anchor], dataset=dataset)
+    return _pair(grids[codec], others[anchor], options)
+
+
+def compare_all(
+    frame: pd.DataFrame,
+    anchor: str | Curve,
+    metric: str = "psnr_rgb",
+    rate: str = "bpp",
+    *,
+    codecs: Sequence[str] | None = None,
+    averaging: str = "per_image",
+    dataset: str | None = None,
+    allow_mixed: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Comparison]:
+    """Compare every codec of the frame (or `codecs`) with `anchor`, as `compare` does, but not the anchor."""
+    options = Options(metric, rate, averaging, dataset, allow_mixed, resamples, seed)
+    check_averaging(averaging, metric)
+    named = (
+        None
+        if codecs is None
+        else list(dict.fromkeys([*codecs, *([anchor] if isinstance(anchor, str) else [])]))
+    )
+    grids = codec_grids(frame, metric, rate, codecs=named, dataset=dataset)
+    if isinstance(anchor, Curve):
+        return [_with_curve(grid, anchor, options) for grid in grids.values()]
+    if anchor not in grids:
+        raise AnalysisError(f"no results of the anchor {anchor!r}; the frame has {', '.join(grids)}")
+    return [_pair(grid, grids[anchor], options) for codec, grid in grids.items() if codec != anchor]
+
+
+def _pair(codec: CodecGrid, anchor: CodecGrid, options: Options) -> Comparison:
+    (ours, theirs), coverage, statuses = complete(codec, anchor)
+    mixed = _mixed(codec, anchor)
+    curve, anchor_curve = (
+        mean_curve(g, coverage, grid.statuses, options.averaging)
+        for g, grid in ((ours, codec), (theirs, anchor))
+    )
+    flags: list[tuple[Status, bool]] = [
+        ("mixed_protocols", mixed),
+        ("no_shared_images", not ours.images),
+        ("few_images", 0 < len(ours.images) < FEW_IMAGES),
+    ]
+    statuses = joined(statuses, [name for name, held in flags if held])
+    with_figures = bool(ours.images) and (options.allow_mixed or not mixed)
+    mean_figure = (
+        _mean_figure(ours, theirs, curve, anchor_curve, options) if with_figures else no_mean_figure(statuses)
+    )
+    per_image = _per_image_figure(ours, theirs, options) if with_figures else no_per_image_figure(statuses)
+    shares = _shares_points(codec, anchor)
+    return Comparison(
+        codec=codec.codec,
+        anchor=anchor.codec,
+        dataset=codec.dataset,
+        metric=options.metric,
+        rate=options.rate,
+        averaging=options.averaging,
+        codec_curve=curve,
+        anchor_curve=anchor_curve,
+        mean_curve=mean_figure,
+        per_image=per_image,
+        shares_points=shares,
+        point_deltas=_point_deltas(ours, theirs, options) if shares and with_figures else (),
+        images=ours.images,
+        coverage=coverage,
+        resamples=options.resamples,
+        seed=options.seed,
+        statuses=joined(statuses, mean_figure.statuses, per_image.statuses),
+    )
+
+
+def _mixed(codec: CodecGrid, anchor: CodecGrid) -> bool:
+    altered = set(codec.images) & set(anchor.images) - {
+        name for key, name in zip(codec.keys, codec.images, strict=True) if key in set(anchor.keys)
+    }
+    return len(codec.protocols | anchor.protocols) > 1 or codec.dataset != anchor.dataset or bool(altered)
+
+
+def _shares_points(codec: CodecGrid, anchor: CodecGrid) -> bool:
+    """Whether equal points are equal settings: quality 50 of JPEG is not WebP's, but arms share lambdas."""
+    known = registry()
+    targets = {
+        known[grid.codec_id].target if grid.codec_id in known else grid.codec_id for grid in (codec, anchor)
+    }
+    return len(targets) == 1 and np.array_equal(codec.points, anchor.points)
+
+
+def _mean_figure(
+    ours: CodecGrid, theirs: CodecGrid, curve: Curve, anchor_curve: Curve, options: Options
+) -> MeanCurveFigure:
+    found = bd_of_curves(anchor_curve, curve)
+
+    def figures(weights: Floats) -> tuple[Floats, ...]:
+        sides = []
+        for grid in (theirs, ours):
+            rates, values = weighted_means(grid, weights, options.averaging)
+            sides.append(fronts(rates, to_db(values, grid.metric)))
+        batch = bd_batch(*sides)
+        return batch.rate_percent, batch.quality_db
+
+    intervals = bootstrap(figures, len(ours.images), resamples=options.resamples, seed=options.seed)
+    values = (found.rate_percent, found.quality_db)
+    rate, quality = (
+        Estimate(None) if value is None else estimate(value, interval)
+        for value, interval in zip(values, intervals, strict=True)
+    )
+    return MeanCurveFigure(rate, quality, found.by_method, found.overlap, found.statuses)
+
+
+def _per_image_figure(ours: CodecGrid, theirs: CodecGrid, options: Options) -> PerImageFigure:
+    found = bd_per_image(
+        theirs.rates, to_db(theirs.values, theirs.metric), ours.rates, to_db(ours.values, ours.metric)
+    )
+    table = pd.DataFrame(
+        {
+            "image": list(ours.images),
+            "bd_rate_percent": found.rate_percent,
+            "bd_quality_db": found.quality_db,
+            "overlap": found.overlap,
+            "statuses": [" ".join(statuses) for statuses in found.statuses],
+        }
+    )
+    rates, qualities = (a[np.isfinite(a)] for a in (found.rate_percent, found.quality_db))
+    intervals = bootstrap(
+        lambda weights: (
+            _mean_where_finite(found.rate_percent, weights),
+            _mean_where_finite(found.quality_db, weights),
+        ),
+        len(ours.images),
+        resamples=options.resamples,
+        seed=options.seed,
+    )
+    means = [float(a.mean()) if len(a) else np.nan for a in (rates, qualities)]
+    return PerImageFigure(
+        rate=estimate(means[0], intervals[0]),
+        quality=estimate(means[1], intervals[1]),
+        median_rate_percent=float(np.median(rates)) if len(rates) else None,
+        quartiles_rate_percent=(float(np.quantile(rates, 0.25)), float(np.quantile(rates, 0.75)))
+        if len(rates)
+        else None,
+        std_rate_percent=float(rates.std(ddof=1)) if len(rates) > 1 else None,
+        median_quality_db=float(np.median(qualities)) if len(qualities) else None,
+        n_images=len(rates),
+        statuses=joined(*found.statuses),
+        table=table,
+    )
+
+
+def _mean_where_finite(figures: Floats, weights: Floats) -> Floats:
+    held = np.isfinite(figures)
+    with np.errstate(invalid="ignore"):
+        means: Floats = (weights[:, held] @ figures[held]) / weights[:, held].sum(axis=1)
+    return means
+
+
+def _point_deltas(ours: CodecGrid, theirs: CodecGrid, options: Options) -> tuple[PointDelta, ...]:
+    shared, mine, others = np.intersect1d(ours.points, theirs.points, return_indices=True)
+    every = np.arange(len(ours.images))
+    ours, theirs = ours.take(mine, every), theirs.take(others, every)
+
+    def figures(weights: Floats) -> tuple[Floats, ...]:
+        (rates, values), (their_rates, their_values) = (
+            weighted_means(grid, weights, options.averaging) for grid in (ours, theirs)
+        )
+        gains = to_db(values, ours.metric) - to_db(their_values, theirs.metric)
+        return (*((rates / their_rates - 1) * 100).T, *gains.T)
+
+    values = figures(np.ones((1, len(every))))
+    intervals = bootstrap(figures, len(every), resamples=options.resamples, seed=options.seed)
+    found = [estimate(float(value[0]), interval) for value, interval in zip(values, intervals, strict=True)]
+    n = len(shared)
+    return tuple(PointDelta(float(p), r, q) for p, r, q in zip(shared, found[:n], found[n:], strict=True))
+
+
+def _with_curve(grid: CodecGrid, anchor: Curve, options: Options) -> Comparison:
+    if anchor.metric != options.metric:
+        raise AnalysisError(
+            f"the published curve {anchor.label!r} is of {anchor.metric}, not of {options.metric}"
+        )
+    (ours,), coverage, statuses = complete(grid)
+    curve = mean_curve(ours, coverage, statuses, options.averaging)
+    found = bd_of_curves(anchor, curve)
+    rate, quality = (Estimate(value) for value in (found.rate_percent, found.quality_db))
+    mixed: tuple[Status, ...] = ("mixed_protocols",) if grid.dataset != anchor.dataset else ()
+    statuses = joined(statuses, found.statuses, mixed)
+    if mixed and not options.allow_mixed:
+        rate = quality = Estimate(None)
+    return Comparison(
+        codec=grid.codec,
+        anchor=anchor.label,
+        dataset=grid.dataset,
+        metric=options.metric,
+        rate=options.rate,
+        averaging=options.averaging,
+        codec_curve=curve,
+        anchor_curve=anchor,
+        mean_curve=MeanCurveFigure(rate, quality, found.by_method, found.overlap, statuses),
+        per_image=None,
+        shares_points=False,
+        point_deltas=(),
+        images=ours.images,
+        coverage=coverage,
+        resamples=0,
+        seed=options.seed,
+        statuses=statuses,
+    )

@@ -1,0 +1,176 @@
+"""What a comparison holds: the two BD figures with intervals, their doubts, and one tidy row of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis.bd import Method, MethodFigures
+from benchmark.analysis.curves import Curve
+from benchmark.analysis.grid import Coverage
+from benchmark.analysis.intervals import RESAMPLES, Estimate
+from benchmark.analysis.status import Status
+
+Headline = Literal["mean of images", "mean curve"]
+
+
+@dataclass(frozen=True)
+class MeanCurveFigure:
+    """BD of the mean curves: `rate` in percent, `quality` in dB; `overlap` of the quality ranges, 0 to 1."""
+
+    rate: Estimate
+    quality: Estimate
+    by_method: Mapping[Method, MethodFigures]
+    overlap: float
+    statuses: tuple[Status, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PerImageFigure:
+    """Mean of the images' own BD figures: `rate` in percent, `quality` in dB, with the spread over images.
+
+    `table` has a row an image: image, bd_rate_percent, bd_quality_db, overlap, statuses (NaN: no figure).
+    `n_images` entered the mean. Quartiles and standard deviation are of bd_rate_percent; None without
+    figures.
+    """
+
+    rate: Estimate
+    quality: Estimate
+    median_rate_percent: float | None
+    quartiles_rate_percent: tuple[float, float] | None
+    std_rate_percent: float | None
+    median_quality_db: float | None
+    n_images: int
+    statuses: tuple[Status, ...]
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class PointDelta:
+    """The difference at one shared operating point: mean rate in percent, mean quality in dB."""
+
+    point: float
+    rate: Estimate
+    quality: Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """All that is known of `codec` against `anchor` on one metric; BD-rates below 0: `codec` needs fewer
+    bits.
+
+    `per_image` is None against a published curve, which has no per-image results. `point_deltas` is empty
+    unless the two share operating points. `statuses` holds those of all parts; ("ok",) if there is no doubt.
+    """
+
+    codec: str
+    anchor: str
+    dataset: str
+    metric: str
+    rate: str
+    averaging: str
+    codec_curve: Curve
+    anchor_curve: Curve
+    mean_curve: MeanCurveFigure
+    per_image: PerImageFigure | None
+    shares_points: bool
+    point_deltas: tuple[PointDelta, ...]
+    images: tuple[str, ...]
+    coverage: Coverage
+    resamples: int
+    seed: int
+    statuses: tuple[Status, ...]
+
+    @property
+    def headline(self) -> Headline:
+        """Which figure to quote: the paired one where the two share operating points."""
+        return "mean of images" if self.shares_points and self.per_image is not None else "mean curve"
+
+    @property
+    def headline_rate(self) -> Estimate:
+        """The BD-rate to quote, in percent."""
+        if self.per_image is not None and self.headline == "mean of images":
+            return self.per_image.rate
+        return self.mean_curve.rate
+
+
+@dataclass(frozen=True)
+class Options:
+    """How comparisons are made; the defaults are the documented conventions."""
+
+    metric: str = "psnr_rgb"
+    rate: str = "bpp"
+    averaging: str = "per_image"
+    dataset: str | None = None
+    allow_mixed: bool = False
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+
+def no_mean_figure(statuses: tuple[Status, ...]) -> MeanCurveFigure:
+    """Return the answer where no figure can be given; `statuses` says why."""
+    return MeanCurveFigure(Estimate(None), Estimate(None), {}, 0.0, statuses)
+
+
+def no_per_image_figure(statuses: tuple[Status, ...]) -> PerImageFigure:
+    """Return the answer where no figure can be given; `statuses` says why."""
+    columns = ["image", "bd_rate_percent", "bd_quality_db", "overlap", "statuses"]
+    none = Estimate(None)
+    return PerImageFigure(none, none, None, None, None, None, 0, statuses, pd.DataFrame(columns=columns))
+
+
+def comparison_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """Return one tidy row a comparison, for tables and files: BD figures, intervals, methods, statuses.
+
+    Percent and dB as the columns say; NaN where there is no figure.
+    """
+    return pd.DataFrame([_row(comparison) for comparison in comparisons], columns=TABLE_COLUMNS)
+
+
+TABLE_COLUMNS = [
+    "codec", "anchor", "dataset", "metric", "rate", "averaging", "headline", "headline_bd_rate_percent",
+    "mean_curve_bd_rate_percent", "mean_curve_bd_rate_low", "mean_curve_bd_rate_high",
+    "mean_curve_bd_quality_db", "mean_curve_bd_quality_low", "mean_curve_bd_quality_high",
+    "akima_bd_rate_percent", "cubic_bd_rate_percent", "overlap",
+    "per_image_bd_rate_percent", "per_image_bd_rate_low", "per_image_bd_rate_high",
+    "per_image_bd_quality_db", "per_image_bd_quality_low", "per_image_bd_quality_high",
+    "per_image_median_bd_rate_percent", "per_image_std_bd_rate_percent",
+    "images", "dataset_size", "statuses",
+]  # fmt: skip
+
+
+def _row(c: Comparison) -> dict[str, object]:
+    mean, images = c.mean_curve, c.per_image or no_per_image_figure(c.statuses)
+    none = MethodFigures(None, None)
+    row: dict[str, object] = {
+        "codec": c.codec,
+        "anchor": c.anchor,
+        "dataset": c.dataset,
+        "metric": c.metric,
+        "rate": c.rate,
+        "averaging": c.averaging,
+        "headline": c.headline,
+        "headline_bd_rate_percent": _number(c.headline_rate.value),
+        "akima_bd_rate_percent": _number(mean.by_method.get("akima", none).rate_percent),
+        "cubic_bd_rate_percent": _number(mean.by_method.get("cubic", none).rate_percent),
+        "overlap": mean.overlap,
+        "per_image_median_bd_rate_percent": _number(images.median_rate_percent),
+        "per_image_std_bd_rate_percent": _number(images.std_rate_percent),
+        "images": len(c.images),
+        "dataset_size": c.coverage.dataset_size,
+        "statuses": " ".join(c.statuses),
+    }
+    for prefix, figure in (("mean_curve", mean), ("per_image", images)):
+        for kind, unit, found in (("rate", "percent", figure.rate), ("quality", "db", figure.quality)):
+            row[f"{prefix}_bd_{kind}_{unit}"] = _number(found.value)
+            row[f"{prefix}_bd_{kind}_low"] = _number(found.low)
+            row[f"{prefix}_bd_{kind}_high"] = _number(found.high)
+    return row
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value

@@ -1,0 +1,238 @@
+"""Records as dense arrays: one grid of points by images for each codec, with every gap accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.analysis.status import Status, joined
+from benchmark.errors import AnalysisError, did_you_mean
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+Metric = Literal["psnr_rgb", "ms_ssim_rgb", "psnr_y", "psnr_yuv"]
+Rate = Literal["bpp", "entropy_bpp"]
+METRICS: tuple[str, ...] = get_args(Metric)
+RATES: tuple[str, ...] = get_args(Rate)
+
+
+@dataclass(frozen=True, eq=False)
+class CodecGrid:
+    """All rows of one codec for one metric. Arrays are [points, images]; a gap is NaN.
+
+    `rates` in bits per pixel, `values` in the metric's own unit (MS-SSIM between 0 and 1; infinite PSNR where
+    the decoded image equals the original). `images` are names, `keys` identify them (name and sha256),
+    `pixels` their sizes. `failed` marks rows whose evaluation failed.
+    """
+
+    codec: str
+    codec_id: str
+    dataset: str
+    dataset_size: int
+    metric: str
+    rate: str
+    points: Floats
+    images: tuple[str, ...]
+    keys: tuple[str, ...]
+    pixels: Floats
+    rates: Floats
+    values: Floats
+    failed: Bools
+    protocols: frozenset[str]
+    statuses: tuple[Status, ...]
+
+    def take(self, points: Sequence[int] | NDArray[Any], images: Sequence[int] | NDArray[Any]) -> CodecGrid:
+        """Return the grid of these points and images (indices or masks)."""
+        p = np.arange(len(self.points))[np.asarray(points)]
+        i = np.arange(len(self.keys))[np.asarray(images)]
+        cut = np.ix_(p, i)
+        return replace(
+            self,
+            points=self.points[p],
+            images=tuple(self.images[j] for j in i),
+            keys=tuple(self.keys[j] for j in i),
+            pixels=self.pixels[i],
+            rates=self.rates[cut],
+            values=self.values[cut],
+            failed=self.failed[cut],
+        )
+
+    def only(self, keys: Sequence[str]) -> CodecGrid:
+        """Return the grid of the images with these keys, in that order."""
+        where = {key: j for j, key in enumerate(self.keys)}
+        return self.take(np.arange(len(self.points)), np.array([where[key] for key in keys], dtype=np.intp))
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What entered a figure and what did not: images by name, points by value, rows by count."""
+
+    images_used: int
+    dataset_size: int
+    images_left_out: tuple[str, ...] = ()
+    points_left_out: tuple[float, ...] = ()
+    failed_rows: int = 0
+    missing_values: int = 0
+    lossless_values: int = 0
+
+
+def only_dataset(frame: pd.DataFrame, dataset: str | None) -> pd.DataFrame:
+    """Return the rows of `dataset`, which may be left unnamed where there is but one.
+
+    Raises AnalysisError for no rows, an unknown dataset, or several datasets and none named.
+    """
+    names = sorted(frame["dataset"].dropna().unique())
+    if not names:
+        raise AnalysisError("no results: the frame has no rows; run the suite first")
+    if dataset is None:
+        if len(names) > 1:
+            raise AnalysisError(
+                f"results of several datasets ({', '.join(names)}); name one: dataset={names[0]!r}"
+            )
+        return frame
+    if dataset not in names:
+        raise AnalysisError(f"no results of dataset {dataset!r}; {did_you_mean(dataset, names)}")
+    return frame if len(names) == 1 else frame[frame["dataset"] == dataset]
+
+
+def rows_of(frame: pd.DataFrame, codecs: Sequence[str] | None) -> pd.DataFrame:
+    """Return the rows of these codecs. Raises AnalysisError, with near names, for one that has none."""
+    if codecs is None:
+        return frame
+    known = frame["codec"].unique()
+    for codec in codecs:
+        if codec not in known:
+            raise AnalysisError(f"no results of codec {codec!r}; {did_you_mean(codec, known)}")
+    return frame[frame["codec"].isin(list(codecs))]
+
+
+def codec_grids(
+    frame: pd.DataFrame,
+    metric: str = "psnr_rgb",
+    rate: str = "bpp",
+    *,
+    codecs: Sequence[str] | None = None,
+    dataset: str | None = None,
+) -> Mapping[str, CodecGrid]:
+    """Return one grid a codec, from a DataFrame with Record's columns, in order of first appearance.
+
+    Raises AnalysisError for unknown names, missing columns, or several datasets where none is named.
+    """
+    for name, known in ((metric, METRICS), (rate, RATES)):
+        if name not in known:
+            raise AnalysisError(f"unknown metric or rate {name!r}; {did_you_mean(name, known)}")
+    needed = {"dataset", "codec", "point", "image", "image_sha256", "status", metric, *_rate_columns(rate)}
+    if missing := sorted(needed - set(frame.columns)):
+        raise AnalysisError(f"the frame lacks the columns {', '.join(missing)}; read it with read_results()")
+    rows = rows_of(only_dataset(frame, dataset), codecs)
+    rows, repeated = _latest(rows)
+    codes, labels = pd.factorize(rows["codec"])
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(len(labels) + 1))
+    return {
+        str(label): _grid(rows.iloc[order[start:end]], str(label), metric, rate, str(label) in repeated)
+        for label, start, end in zip(labels, bounds[:-1], bounds[1:], strict=True)
+    }
+
+
+def _rate_columns(rate: str) -> tuple[str, ...]:
+    return ("bpp",) if rate == "bpp" else ("entropy_bits", "width", "height")
+
+
+def _latest(rows: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
+    """Keep the latest of rows that measure the same thing; return them and the codecs that had such rows."""
+    key = ["codec", "point", "image", "image_sha256"]
+    twice = rows.duplicated(key, keep="last")
+    if not twice.any():
+        return rows, set()
+    repeated = {str(name) for name in rows.loc[twice, "codec"].unique()}
+    return rows.sort_values("started_at", kind="stable").drop_duplicates(key, keep="last"), repeated
+
+
+def _grid(rows: pd.DataFrame, codec: str, metric: str, rate: str, repeated: bool) -> CodecGrid:
+    points, point_codes = np.unique(rows["point"].to_numpy(np.float64), return_inverse=True)
+    image_codes, keys = pd.factorize(rows["image"].str.cat(rows["image_sha256"], sep="\0"), sort=True)
+    good = (rows["status"] == "ok").to_numpy(bool)
+    pixels = _column(rows, "width") * _column(rows, "height")
+    shape = (len(points), len(keys))
+    cells = {name: np.full(shape, np.nan) for name in ("rates", "values")}
+    rates = _column(rows, "bpp") if rate == "bpp" else _column(rows, "entropy_bits") / pixels
+    cells["rates"][point_codes, image_codes] = np.where(good, rates, np.nan)
+    cells["values"][point_codes, image_codes] = np.where(good, _column(rows, metric), np.nan)
+    failed = np.zeros(shape, dtype=bool)
+    failed[point_codes, image_codes] = ~good
+    sizes = np.full(len(keys), np.nan)
+    sizes[image_codes[good]] = pixels[good]
+    names = tuple(key.split("\0")[0] for key in keys)
+    return CodecGrid(
+        codec=codec,
+        codec_id=str(rows["codec_id"].iloc[0]) if "codec_id" in rows else codec,
+        dataset=str(rows["dataset"].iloc[0]),
+        dataset_size=int(rows["dataset_size"].max()) if "dataset_size" in rows else len(set(names)),
+        metric=metric,
+        rate=rate,
+        points=points,
+        images=names,
+        keys=tuple(keys),
+        pixels=sizes,
+        **cells,
+        failed=failed,
+        protocols=frozenset(rows.loc[good, "protocol"].unique()) if "protocol" in rows else frozenset(),
+        statuses=("duplicate_rows",) if repeated else (),
+    )
+
+
+def _column(rows: pd.DataFrame, name: str) -> Floats:
+    if name not in rows:
+        return np.full(len(rows), np.nan)
+    return rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def complete(*grids: CodecGrid) -> tuple[list[CodecGrid], Coverage, tuple[Status, ...]]:
+    """Cut the grids down to the images that all share and that have a finite value at every point kept.
+
+    A mean over images is honest only if each point averages the same images. So, in this order: images that
+    not all grids have go; points that more than half of the remaining images lack go; images that still have
+    a gap go. Returns the grids, what was left out, and the statuses that say so.
+    """
+    shared = [key for key in grids[0].keys if all(key in set(other.keys) for other in grids[1:])]
+    cut = [grid.only(shared) for grid in grids]
+    gaps = [~np.isfinite(grid.values) | ~np.isfinite(grid.rates) | (grid.rates <= 0) for grid in cut]
+    keep_points = [gap.mean(axis=1) <= 0.5 if len(shared) else np.zeros(len(gap), dtype=bool) for gap in gaps]
+    keep_images = np.ones(len(shared), dtype=bool)
+    for gap, keep in zip(gaps, keep_points, strict=True):
+        keep_images &= ~gap[keep].any(axis=0)
+    kept = [grid.take(keep, keep_images) for grid, keep in zip(cut, keep_points, strict=True)]
+    every = {key: name for grid in grids for key, name in zip(grid.keys, grid.images, strict=True)}
+    used = set(kept[0].keys)
+    coverage = Coverage(
+        images_used=len(used),
+        dataset_size=max([len(every), *(grid.dataset_size for grid in grids)]),
+        images_left_out=tuple(sorted(name for key, name in every.items() if key not in used)),
+        points_left_out=tuple(
+            sorted(
+                {float(p) for grid, keep in zip(cut, keep_points, strict=True) for p in grid.points[~keep]}
+            )
+        ),
+        failed_rows=sum(int(grid.failed.sum()) for grid in grids),
+        missing_values=sum(int((np.isnan(grid.values) & ~grid.failed).sum()) for grid in grids),
+        lossless_values=sum(int(np.isposinf(grid.values).sum()) for grid in grids),
+    )
+    return kept, coverage, joined(_gaps_named(coverage), *(grid.statuses for grid in grids))
+
+
+def _gaps_named(coverage: Coverage) -> list[Status]:
+    facts: list[tuple[Status, bool]] = [
+        ("partial_dataset", coverage.images_used < coverage.dataset_size),
+        ("failed_rows", coverage.failed_rows > 0),
+        ("missing_values", coverage.missing_values > 0),
+        ("lossless_values", coverage.lossless_values > 0),
+        ("dropped_points", bool(coverage.points_left_out)),
+    ]
+    return [status for status, holds in facts if holds]

@@ -1,0 +1,159 @@
+"""BD-rate and BD-quality of thousands of curve pairs at once: PCHIP in closed form, in plain numpy.
+
+The `bjontegaard` package computes one pair at a time through scipy; a bootstrap needs ten thousand. This is
+the same interpolation (Fritsch-Carlson slopes as scipy's PchipInterpolator sets them, exact integrals of the
+cubic pieces) over a leading batch axis, and is tested against the package to 1e-9.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.analysis.grid import Floats
+
+Counts = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Fronts:
+    """Curves cut down to their rising part: [curves, points] arrays whose first `counts` entries hold.
+
+    `rates` rise strictly and so do `qualities`; entries past `counts` repeat the last one.
+    """
+
+    rates: Floats
+    qualities: Floats
+    counts: Counts
+
+
+@dataclass(frozen=True, eq=False)
+class BatchBd:
+    """Bjontegaard deltas of a batch of pairs, each [pairs]; NaN where the two share no range.
+
+    `rate_percent` over the shared quality range, `quality_db` over the shared (logarithmic) rate range;
+    `overlap` is the shared part of the joint quality range, 0 to 1.
+    """
+
+    rate_percent: Floats
+    quality_db: Floats
+    overlap: Floats
+
+
+def fronts(rates: Floats, qualities: Floats) -> Fronts:
+    """Keep, of each curve [curves, points], the points that no other beats at equal or lower rate.
+
+    Interpolating quality to rate needs quality that rises strictly with rate; a point that costs more and is
+    no better is not one that an encoder would choose. NaN points are dropped.
+    """
+    usable = np.isfinite(rates) & np.isfinite(qualities) & (rates > 0)
+    rates = np.where(usable, rates, np.inf)
+    qualities = np.where(usable, qualities, -np.inf)
+    best_first = np.argsort(-qualities, axis=1, kind="stable")
+    rates, qualities = (np.take_along_axis(a, best_first, axis=1) for a in (rates, qualities))
+    rising = np.argsort(rates, axis=1, kind="stable")
+    rates, qualities = (np.take_along_axis(a, rising, axis=1) for a in (rates, qualities))
+    before = np.maximum.accumulate(qualities, axis=1)[:, :-1]
+    kept = np.concatenate([np.isfinite(rates[:, :1]), qualities[:, 1:] > before], axis=1)
+    counts = kept.sum(axis=1)
+    front_first = np.argsort(~kept, axis=1, kind="stable")
+    last = np.maximum(counts - 1, 0)[:, None]
+    take = np.take_along_axis(front_first, np.minimum(np.arange(kept.shape[1])[None, :], last), axis=1)
+    return Fronts(
+        np.take_along_axis(rates, take, axis=1),
+        np.take_along_axis(qualities, take, axis=1),
+        counts.astype(np.intp),
+    )
+
+
+def bd_batch(anchor: Fronts, test: Fronts) -> BatchBd:
+    """Return the deltas of `test` against `anchor`, pair by pair (PCHIP).
+
+    Curves with fewer than two points have no figure (NaN).
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_rates = [np.log10(side.rates) for side in (anchor, test)]
+    qualities = [anchor.qualities, test.qualities]
+    counts = [anchor.counts, test.counts]
+    log_ratio, overlap = _mean_gap(qualities, log_rates, counts)
+    quality_db, _ = _mean_gap(log_rates, qualities, counts)
+    return BatchBd((10**log_ratio - 1) * 100, quality_db, overlap)
+
+
+def _mean_gap(xs: list[Floats], ys: list[Floats], counts: list[Counts]) -> tuple[Floats, Floats]:
+    """Return the mean of y_1 - y_0 over the shared range of x, and the shared part of the joint range."""
+    enough = (counts[0] >= 2) & (counts[1] >= 2)
+    with np.errstate(invalid="ignore"):
+        low = np.maximum(xs[0][:, 0], xs[1][:, 0])
+        high = np.minimum(xs[0][:, -1], xs[1][:, -1])
+        joint = np.maximum(xs[0][:, -1], xs[1][:, -1]) - np.minimum(xs[0][:, 0], xs[1][:, 0])
+        shared = high - low
+    held = enough & (shared > 0)
+    gap = np.full(len(low), np.nan)
+    areas = [
+        _integrals(x[held], y[held], n[held], low[held], high[held])
+        for x, y, n in zip(xs, ys, counts, strict=True)
+    ]
+    gap[held] = (areas[1] - areas[0]) / shared[held]
+    return gap, np.where(held, shared / np.where(held, joint, 1), 0.0)
+
+
+def _integrals(x: Floats, y: Floats, counts: Counts, low: Floats, high: Floats) -> Floats:
+    """Integrate each curve's PCHIP interpolant from `low` to `high`; curves of one length go together."""
+    areas = np.empty(len(low))
+    for n in np.unique(counts):
+        rows = counts == n
+        areas[rows] = _integrals_of_length(x[rows, :n], y[rows, :n], low[rows], high[rows])
+    return areas
+
+
+def _integrals_of_length(x: Floats, y: Floats, low: Floats, high: Floats) -> Floats:
+    h = np.diff(x, axis=1)
+    m = np.diff(y, axis=1) / h
+    d = _slopes(h, m)
+    coefficients = (
+        y[:, :-1],
+        d[:, :-1] / 2,
+        (3 * m - 2 * d[:, :-1] - d[:, 1:]) / h / 3,
+        (d[:, :-1] + d[:, 1:] - 2 * m) / h**2 / 4,
+    )
+    pieces = _antiderivative(coefficients, h)
+    until_knot = np.concatenate([np.zeros((len(x), 1)), np.cumsum(pieces, axis=1)], axis=1)
+
+    def until(q: Floats) -> Floats:
+        k = np.clip((x <= q[:, None]).sum(axis=1) - 1, 0, x.shape[1] - 2)[:, None]
+        at_k = tuple(np.take_along_axis(c, k, axis=1) for c in coefficients)
+        t = q[:, None] - np.take_along_axis(x, k, axis=1)
+        area: Floats = (np.take_along_axis(until_knot, k, axis=1) + _antiderivative(at_k, t))[:, 0]
+        return area
+
+    return until(high) - until(low)
+
+
+def _antiderivative(coefficients: tuple[Floats, ...], t: Floats) -> Floats:
+    c0, c1, c2, c3 = coefficients
+    area: Floats = t * (c0 + t * (c1 + t * (c2 + t * c3)))
+    return area
+
+
+def _slopes(h: Floats, m: Floats) -> Floats:
+    """Return the knots' derivatives from interval widths and secants, [curves, points - 1] each."""
+    if h.shape[1] == 1:
+        return np.concatenate([m, m], axis=1)
+    w1 = 2 * h[:, 1:] + h[:, :-1]
+    w2 = h[:, 1:] + 2 * h[:, :-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inner = (w1 + w2) / (w1 / m[:, :-1] + w2 / m[:, 1:])
+    inner = np.where(np.sign(m[:, :-1]) * np.sign(m[:, 1:]) > 0, inner, 0.0)
+    first = _end_slope(h[:, 0], h[:, 1], m[:, 0], m[:, 1])
+    last = _end_slope(h[:, -1], h[:, -2], m[:, -1], m[:, -2])
+    return np.concatenate([first[:, None], inner, last[:, None]], axis=1)
+
+
+def _end_slope(h0: Floats, h1: Floats, m0: Floats, m1: Floats) -> Floats:
+    """One-sided three-point estimate, kept in the shape of the data."""
+    d = ((2 * h0 + h1) * m0 - h0 * m1) / (h0 + h1)
+    too_steep = (np.sign(m0) != np.sign(m1)) & (np.abs(d) > 3 * np.abs(m0))
+    return np.where(np.sign(d) != np.sign(m0), 0.0, np.where(too_steep, 3 * m0, d))

@@ -1,0 +1,52 @@
+"""What can be wrong with a figure: every answer of the analysis carries at least one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+Status = Literal[
+    "ok",
+    "overlap_below_75",
+    "no_overlap",
+    "non_monotonic",
+    "duplicate_points",
+    "too_few_points",
+    "methods_disagree",
+    "partial_dataset",
+    "mixed_protocols",
+    "failed_rows",
+    "missing_values",
+    "lossless_values",
+    "dropped_points",
+    "duplicate_rows",
+    "few_images",
+    "no_shared_images",
+    "published",
+]
+
+MEANING: dict[Status, str] = {
+    "ok": "nothing to report",
+    "overlap_below_75": "the two curves share less than 75 % of their joint quality range",
+    "no_overlap": "the two curves share no quality range: no figure",
+    "non_monotonic": "points that cost more bits without better quality were left out",
+    "duplicate_points": "points with equal rate and equal quality were counted once",
+    "too_few_points": "fewer than four points: PCHIP and Akima are weakly supported, cubic is not given",
+    "methods_disagree": "PCHIP, Akima and cubic differ by more than half a percentage point",
+    "partial_dataset": "not every image of the dataset entered the figure",
+    "mixed_protocols": "the two were measured under different protocols",
+    "failed_rows": "some evaluations failed; their images were left out",
+    "missing_values": "some values could not be measured; their images were left out",
+    "lossless_values": "some decoded images equal the original (infinite dB); they were left out",
+    "dropped_points": "points that more than half of the images lack were left out",
+    "duplicate_rows": "several rows for one evaluation: the latest was used",
+    "few_images": "fewer than ten images: the interval is a rough guide",
+    "no_shared_images": "the two have no image in common: no figure",
+    "published": "a published curve, not measured here",
+}
+
+
+def joined(*groups: Iterable[Status]) -> tuple[Status, ...]:
+    """Return the statuses of all groups, each once, in the order of the table; ("ok",) if there are none."""
+    held = {status for group in groups for status in group} - {"ok"}
+    return tuple(status for status in MEANING if status in held) or ("ok",)
