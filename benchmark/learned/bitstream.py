@@ -1,0 +1,125 @@
+"""The container of the learned codecs: what a decoder must know, then the two streams (docs/bitstream.md)."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from benchmark.errors import BitstreamError
+
+MAGIC = b"bLC"
+VERSION = 1
+MODEL_ID_BYTES = 6
+"""Bytes of the model's sha256 that a stream carries."""
+LARGEST_SIDE = 2**16 - 1
+LARGEST_PIXELS = 2**27
+"""134 megapixels: decoding one takes minutes and less than 8 GB."""
+
+QUANTIZER_IDS = {"scalar": 0, "deadzone": 1, "rdoq": 2, "tcq4": 3, "tcq8": 4}
+_QUANTIZER_NAMES = {number: name for name, number in QUANTIZER_IDS.items()}
+
+_FIXED = struct.Struct(f"<3sB{MODEL_ID_BYTES}sBf")
+_CHECKSUM = struct.Struct("<I")
+_LEAST_BYTES = _FIXED.size + 3 + _CHECKSUM.size
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands before the streams."""
+
+    model_id: bytes
+    """The first 6 bytes of the sha256 that identifies the weights."""
+    width: int
+    height: int
+    quantizer: str
+    delta: float
+    """A float32 value: `stored_delta` makes one."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """One coded image."""
+
+    header: Header
+    hyper_stream: bytes
+    latent_stream: bytes
+
+
+def stored_delta(delta: float) -> float:
+    """Return the nearest value that the header can hold (float32)."""
+    return float(struct.unpack("<f", struct.pack("<f", delta))[0])
+
+
+def pack(container: Container) -> bytes:
+    """Return the bytes of `container`."""
+    header = container.header
+    body = (
+        _FIXED.pack(MAGIC, VERSION, header.model_id, QUANTIZER_IDS[header.quantizer], header.delta)
+        + _varint(header.width)
+        + _varint(header.height)
+        + _varint(len(container.hyper_stream))
+        + container.hyper_stream
+        + container.latent_stream
+    )
+    return body + _CHECKSUM.pack(zlib.crc32(body))
+
+
+def unpack(data: bytes) -> Container:
+    """Return what `pack` was given.
+
+    Raises BitstreamError for bytes that are too short, of another format or version, altered (the checksum
+    covers every byte before it), or whose header is out of range. Costs one pass over the bytes.
+    """
+    if len(data) < _LEAST_BYTES or not data.startswith(MAGIC):
+        raise BitstreamError(f"{len(data)} bytes that are no stream of a learned codec (no {MAGIC!r} at the start)")
+    _, version, model_id, quantizer_id, delta = _FIXED.unpack_from(data)
+    if version != VERSION:
+        raise BitstreamError(f"the stream has version {version} of the format, this decoder reads {VERSION}")
+    body = data[: -_CHECKSUM.size]
+    if _CHECKSUM.pack(zlib.crc32(body)) != data[-_CHECKSUM.size :]:
+        raise BitstreamError("the checksum does not match: the stream is truncated or was altered")
+    if quantizer_id not in _QUANTIZER_NAMES:
+        raise BitstreamError(f"the stream names quantizer {quantizer_id}, which does not exist")
+    if not 2.0**-10 <= delta <= 2.0**10:
+        raise BitstreamError(f"the stream has a quantizer step of {delta}: outside 1/1024 to 1024")
+    width, at = _read_varint(body, _FIXED.size, "width")
+    height, at = _read_varint(body, at, "height")
+    _check_size(width, height)
+    hyper_bytes, at = _read_varint(body, at, "length of the hyper-latent stream")
+    if hyper_bytes > len(body) - at:
+        raise BitstreamError(f"a hyper-latent stream of {hyper_bytes} bytes cannot be in {len(body) - at} bytes")
+    header = Header(model_id, width, height, _QUANTIZER_NAMES[quantizer_id], delta)
+    return Container(header, body[at : at + hyper_bytes], body[at + hyper_bytes :])
+
+
+def _check_size(width: int, height: int) -> None:
+    if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE and width * height <= LARGEST_PIXELS):
+        raise BitstreamError(
+            f"the stream claims {width}x{height} pixels: sides go to {LARGEST_SIDE}, "
+            f"images to {LARGEST_PIXELS} pixels"
+        )
+
+
+def _varint(value: int) -> bytes:
+    """Return `value` in groups of 7 bits, least significant first, the top bit set on all but the last."""
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _read_varint(data: bytes, at: int, what: str) -> tuple[int, int]:
+    value = 0
+    for position in range(5):
+        if at + position >= len(data):
+            break
+        byte = data[at + position]
+        value |= (byte & 0x7F) << (7 * position)
+        if byte < 0x80:
+            if byte == 0 and position > 0:
+                break
+            return value, at + position + 1
+    raise BitstreamError(f"the {what} in the header is no number of the format")

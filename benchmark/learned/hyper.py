@@ -1,0 +1,235 @@
+"""The hyperprior, bit for bit the same on every machine: tables of the hyper-latents, and mu and scale index.
+
+A learned codec breaks when encoder and decoder see different scale indices, and float sums differ with the
+number of threads, the memory layout and the processor. Here no sum can differ: weights and activations of h_s
+are held on grids of powers of two, coarse enough for every partial sum to be exact in float64, so the order
+of summation has no influence at all. What is left (LeakyReLU, rounding to the grid, comparison with the
+scales) acts on single elements, and IEEE-754 defines the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmark.errors import CodecError, WeightsError
+from benchmark.learned.entropy import (
+    Alphabets,
+    AnsCoder,
+    Ints,
+    check_exhausted,
+    escape_bits,
+    frequencies,
+    from_bytes,
+    pop,
+    push,
+    to_bytes,
+)
+from benchmark.learned.network import MeanScaleHyperprior
+from benchmark.learned.strips import Stage, by_strips
+from benchmark.learned.tables import ESCAPE_FLOOR, SCALE_TABLE, exact_exp, exact_log2
+
+_ACTIVATION_BITS = 14
+"""Fractional bits of activations: steps of 6e-5."""
+_LARGEST_ACTIVATION = 2.0**12
+_EXACT_BITS = 52
+_MEDIAN_BITS = 10
+_STRIP_HYPER_ROWS = 8
+_RADIUS = 255
+_TAIL_MASS = 1e-5
+_LARGEST_SYMBOL = 2**30
+
+_GEOMETRIC_MEANS = np.sqrt(SCALE_TABLE[:-1] * SCALE_TABLE[1:])
+
+
+def scale_indices(sigma: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return, for each sigma, the index of the nearest of the 64 scales by ratio, uint8."""
+    return np.searchsorted(_GEOMETRIC_MEANS, sigma, side="left").astype(np.uint8)
+
+
+class HyperSynthesis:
+    """h_s in exact arithmetic: z_hat on a grid in; mu, and indices of the nearest scales, out."""
+
+    def __init__(self, network: MeanScaleHyperprior) -> None:
+        first, second, third = network.h_s[0], network.h_s[2], network.h_s[4]
+        slopes = {network.h_s[1].negative_slope, network.h_s[3].negative_slope}
+        (slope,) = slopes
+        self._stages = [_exact_up(first, slope), _exact_up(second, slope), _exact_same(third)]
+
+    @torch.inference_mode()
+    def __call__(self, z_hat: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Return mu, float32, and scale indices, uint8, both [M, 4 * h, 4 * w], of z_hat [N, h, w].
+
+        z_hat must be on a grid of 2^-14 or coarser; values beyond +-4096 act as +-4096.
+        """
+        _, height, width = z_hat.shape
+        mu: NDArray[np.float32] | None = None
+        row = 0
+        strips = torch.from_numpy(z_hat)[None].clamp(-_LARGEST_ACTIVATION, _LARGEST_ACTIVATION)
+        for out in by_strips(self._stages, strips.split(_STRIP_HYPER_ROWS, dim=2)):
+            if mu is None:
+                mu = np.empty((out.shape[1] // 2, 4 * height, 4 * width), np.float32)
+                indices = np.empty(mu.shape, np.uint8)
+            sigma_rows, mu_rows = out[0].chunk(2)
+            rows = slice(row, row + out.shape[2])
+            mu[:, rows] = mu_rows.numpy()
+            indices[:, rows] = scale_indices(sigma_rows.numpy())
+            row += out.shape[2]
+        assert mu is not None
+        return mu, indices
+
+
+def _exact_up(layer: nn.ConvTranspose2d, slope: float) -> Stage:
+    weight, bias = _on_grid(layer.weight, layer.bias, (0, 2, 3), output_dim=1)
+
+    def run(x: Tensor) -> Tensor:
+        x = functional.conv_transpose2d(x, weight, bias, stride=2, padding=(4, 2), output_padding=1)
+        return _to_grid(torch.where(x < 0, x * slope, x))
+
+    return Stage(run, 1, 1)
+
+
+def _exact_same(layer: nn.Conv2d) -> Stage:
+    weight, bias = _on_grid(layer.weight, layer.bias, (1, 2, 3), output_dim=0)
+    return Stage(lambda x: functional.conv2d(x, weight, bias, padding=(0, 1)), 1, 1)
+
+
+def _to_grid(x: Tensor) -> Tensor:
+    unit = 2.0**_ACTIVATION_BITS
+    return x.mul_(unit).round_().div_(unit).clamp_(-_LARGEST_ACTIVATION, _LARGEST_ACTIVATION)
+
+
+def _on_grid(
+    weight: Tensor, bias: Tensor | None, summed: tuple[int, ...], *, output_dim: int
+) -> tuple[Tensor, Tensor]:
+    """Return float64 weight and bias rounded to the finest grid on which no sum can pass 2^52 units.
+
+    The bound is on sum |w| * largest activation + |bias|: it holds for every input and every partial sum.
+    """
+    weight = weight.detach().double()
+    bias = torch.zeros(weight.shape[output_dim]).double() if bias is None else bias.detach().double()
+    largest = float((weight.abs().sum(summed) * _LARGEST_ACTIVATION + bias.abs()).max())
+    bits = _EXACT_BITS - 1 - _ACTIVATION_BITS - math.ceil(math.log2(max(largest, 1.0)))
+    if bits < 8:
+        raise WeightsError(f"h_s has weights so large (sum of magnitudes {largest:.3g}) that no exact grid holds them")
+    unit = 2.0**bits
+    fine = 2.0 ** (bits + _ACTIVATION_BITS)
+    return (weight * unit).round() / unit, (bias * fine).round() / fine
+
+
+class HyperLatents:
+    """The coder of z: one table a channel from the entropy bottleneck, by operations exact on every machine."""
+
+    def __init__(self, network: MeanScaleHyperprior) -> None:
+        bottleneck = network.entropy_bottleneck
+        unit = 2.0**_MEDIAN_BITS
+        medians = bottleneck.quantiles.detach().double()[:, 0, 1].numpy()
+        self._medians = np.rint(medians * unit) / unit
+        layers = len(bottleneck.filters) + 1
+        parameters = [
+            tuple(
+                values[i].detach().double().numpy() if i < len(values) else None
+                for values in (bottleneck.matrices, bottleneck.biases, bottleneck.factors)
+            )
+            for i in range(layers)
+        ]
+        edges = self._medians[:, None] + np.arange(-_RADIUS, _RADIUS + 2) - 0.5
+        self._alphabets, self._bits = _channel_tables(_cumulative(edges, parameters))
+
+    def symbols(self, z: Tensor) -> Ints:
+        """Return int32 [N, L], z [1, N, h, w] minus its channel's median, rounded. Raises CodecError for NaN."""
+        flat = z[0].flatten(1).double().numpy() - self._medians[:, None]
+        if not np.abs(flat).max() < _LARGEST_SYMBOL:
+            raise CodecError("the hyper-latent has values that are not finite or absurdly large: damaged weights?")
+        return np.rint(flat).astype(np.int32)
+
+    def dequantize(self, symbols: Ints) -> NDArray[np.float64]:
+        """Return float64 z_hat, shaped like `symbols`, on a grid of 2^-10."""
+        return symbols + self._medians[:, None]
+
+    def encode(self, symbols: Ints) -> bytes:
+        """Return the stream of int32 [N, L] symbols."""
+        coder = AnsCoder()
+        push(coder, symbols.ravel(), self._contexts(symbols.shape[1]), self._alphabets)
+        return to_bytes(coder)
+
+    def decode(self, stream: bytes, length: int) -> Ints:
+        """Return the int32 [N, length] symbols. Raises BitstreamError."""
+        coder = from_bytes(stream)
+        symbols = pop(coder, self._contexts(length), self._alphabets)
+        check_exhausted(coder, "hyper-latent")
+        return symbols.reshape(-1, length)
+
+    def _contexts(self, length: int) -> NDArray[np.uint16]:
+        return np.repeat(np.arange(len(self._medians), dtype=np.uint16), length)
+
+    def entropy_bits(self, symbols: Ints) -> float:
+        """Return the information content of the symbols under the tables in bits, escapes included."""
+        first, count = self._alphabets.first[:, None], self._alphabets.count[:, None]
+        offset = symbols - first
+        below, above = offset < 0, offset >= count
+        column = np.where(below | above, count, offset)
+        total = float(np.take_along_axis(self._bits, column, axis=1).sum())
+        distance = np.concatenate([(-1 - offset)[below], (offset - count)[above]])
+        return total + float(escape_bits(distance).sum())
+
+    def least_bits(self, length: int) -> float:
+        """Return how many bits any stream of [N, length] symbols takes at least."""
+        return float(self._bits.min(axis=1).sum()) * length
+
+
+def _cumulative(x: NDArray[np.float64], parameters: list[tuple[NDArray[np.float64], ...]]) -> NDArray[np.float64]:
+    """Return the bottleneck's cumulative distribution at x [N, points]: Balle et al. 2018, appendix 6.1.
+
+    Every sum is written out in a fixed order, and no function is used whose last bit may differ.
+    """
+    rows = [x]
+    for matrix, bias, factor in parameters:
+        matrix = _softplus(matrix)
+        out = []
+        for i in range(matrix.shape[1]):
+            total = np.broadcast_to(bias[:, i], x.shape)
+            for j, row in enumerate(rows):
+                total = total + matrix[:, i, j, None] * row
+            out.append(total if factor is None else total + _tanh(factor[:, i]) * _tanh(total))
+        rows = out
+    return _sigmoid(rows[0])
+
+
+def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1.0 / (1.0 + exact_exp(-x))
+
+
+def _tanh(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 2.0 * _sigmoid(2.0 * x) - 1.0
+
+
+def _softplus(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    rest = exact_log2(1.0 + exact_exp(-np.abs(x))) * 0.6931471805599453
+    return np.maximum(x, 0.0) + rest
+
+
+def _channel_tables(cumulative: NDArray[np.float64]) -> tuple[Alphabets, NDArray[np.float64]]:
+    """Return the alphabets of all channels and float64 [N, widest + 1] bits, the escape after the last symbol."""
+    keep = 1.0 - ESCAPE_FLOOR
+    firsts, counts, listed, bits = [], [], [], []
+    for row in cumulative:
+        low = min(int((row[1:] < _TAIL_MASS).sum()), _RADIUS)
+        high = max(len(row) - 1 - int((row[:-1] > 1.0 - _TAIL_MASS).sum()), low + 1)
+        pmf = np.maximum(row[low + 1 : high + 1] - row[low:high], 0.0) * keep
+        escape = keep * (row[low] + (1.0 - row[high])) + ESCAPE_FLOOR
+        pmf = np.append(pmf, escape)
+        firsts.append(low - _RADIUS)
+        counts.append(high - low)
+        listed.append(frequencies(pmf))
+        bits.append(np.log2(listed[-1].sum()) - np.log2(listed[-1]))
+    widest = max(len(row) for row in bits)
+    padded = np.stack([np.pad(row, (0, widest - len(row)), constant_values=np.inf) for row in bits])
+    return Alphabets(np.array(firsts), np.array(counts), 1, listed), padded

@@ -1,0 +1,115 @@
+"""Image to latents and latents to image, strip by strip: the transforms as encoder and decoder run them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmark.learned.network import GDN, MeanScaleHyperprior
+from benchmark.learned.strips import by_strips, divisive_normalization, down, up, up_phases
+
+LATENT_STRIDE = 16
+"""Pixels per latent along one axis."""
+_STRIP_LATENTS = 4
+"""Latent rows at once. The decoder's sums may depend on it in the last bit: it is part of the format."""
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x
+
+
+class Transforms:
+    """g_a, h_a and g_s of one network, with GDN parameters, layouts and phases computed beforehand."""
+
+    def __init__(self, network: MeanScaleHyperprior) -> None:
+        self._network = network
+        with torch.inference_mode():
+            a, s = network.g_a, network.g_s
+            self._analysis = [down(a[0], _gdn(a[1])), down(a[2], _gdn(a[3])), down(a[4], _gdn(a[5]))]
+            self._analysis.append(down(a[6], _identity))
+            self._synthesis = [up(s[0], _gdn(s[1])), up(s[2], _gdn(s[3])), up(s[4], _gdn(s[5])), up_phases(s[6])]
+
+    @torch.inference_mode()
+    def analysis(self, image: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+        """Return y, float32 [1, M, height/16, width/16], and z, float32 [1, N, height/64, width/64].
+
+        `image` is uint8 [height, width, 3], sides multiples of 64.
+        """
+        strips = (_to_tensor(rows) for rows in _split(image, _STRIP_LATENTS * LATENT_STRIDE))
+        y = torch.cat(list(by_strips(self._analysis, strips)), dim=2)
+        if self._network.linear_branch:
+            for start in range(0, image.shape[0], _STRIP_LATENTS * LATENT_STRIDE):
+                rows = image[start : start + _STRIP_LATENTS * LATENT_STRIDE]
+                top = start // LATENT_STRIDE
+                y[:, :, top : top + rows.shape[0] // LATENT_STRIDE] += self._network.g_a_linear(_to_tensor(rows))
+        return y, self._network.hyper_analysis(y)
+
+    @torch.inference_mode()
+    def synthesis(self, y_hat: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return the image, uint8 [16 * h, 16 * w, 3], of latents float32 [M, h, w]."""
+        _, height, width = y_hat.shape
+        image = np.empty((height * LATENT_STRIDE, width * LATENT_STRIDE, 3), np.uint8)
+        latents = torch.from_numpy(y_hat)[None]
+        linear = _RowQueue(self._linear_synthesis(latents)) if self._network.linear_branch else None
+        row = 0
+        for phases in by_strips(self._synthesis, _latent_strips(latents)):
+            x_hat = _interleave(phases)
+            if linear is not None:
+                x_hat += linear.take(x_hat.shape[0])
+            pixels = x_hat.mul_(255.0).round_().clamp_(0.0, 255.0).to(torch.uint8)
+            image[row : row + x_hat.shape[0]] = pixels.numpy()
+            row += x_hat.shape[0]
+        return image
+
+    def _linear_synthesis(self, latents: Tensor) -> Iterator[Tensor]:
+        """Yield the linear branch's part of the image, float32 [rows, width, 3], strip by strip."""
+        for strip in _latent_strips(latents):
+            yield self._network.g_s_linear(strip)[0].permute(1, 2, 0)
+
+
+class _RowQueue:
+    """Rows that come in strips of one height and are wanted in another."""
+
+    def __init__(self, strips: Iterator[Tensor]) -> None:
+        self._strips = strips
+        self._rows: Tensor | None = None
+
+    def take(self, amount: int) -> Tensor:
+        rows = next(self._strips) if self._rows is None else self._rows
+        while rows.shape[0] < amount:
+            rows = torch.cat([rows, next(self._strips)])
+        self._rows = rows[amount:]
+        return rows[:amount]
+
+
+def _gdn(layer: GDN) -> Callable[[Tensor], Tensor]:
+    return divisive_normalization(
+        layer.gamma_reparam(layer.gamma), layer.beta_reparam(layer.beta), inverse=layer.inverse
+    )
+
+
+def _split(image: NDArray[np.uint8], rows: int) -> Iterator[NDArray[np.uint8]]:
+    for start in range(0, image.shape[0], rows):
+        yield image[start : start + rows]
+
+
+def _to_tensor(rows: NDArray[np.uint8]) -> Tensor:
+    """Return float32 [1, 3, rows, width] in [0, 1], channels-last in memory."""
+    return torch.from_numpy(rows).permute(2, 0, 1)[None].float().div_(255.0)
+
+
+def _latent_strips(latents: Tensor) -> Iterator[Tensor]:
+    for strip in latents.split(_STRIP_LATENTS, dim=2):
+        yield strip.contiguous(memory_format=torch.channels_last)
+
+
+def _interleave(phases: Tensor) -> Tensor:
+    """Return float32 [2 * rows, 2 * width, 3] of the four phases, float32 [1, 12, rows, width]."""
+    _, _, rows, width = phases.shape
+    parts = phases[0].view(2, 2, 3, rows, width).permute(3, 0, 4, 1, 2)
+    return cast(Tensor, parts.reshape(2 * rows, 2 * width, 3))
