@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.errors import DatasetError, UsageError, did_you_mean
-from benchmark.manifests import Expected, Manifest, read_manifests, read_trusted, write_trusted
+from benchmark.manifests import Manifest, read_manifests
+
+if TYPE_CHECKING:
+    from benchmark.checking import Findings
 
 DATA_DIR_VARIABLE = "BENCH_DATA_DIR"
 FOLDER_PREFIX = "folder:"
@@ -48,15 +50,6 @@ class Dataset:
         return len(self.images) < self.size
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What a folder holds of a manifest: images whose hashes are right, and the names of those not there."""
-
-    folder: Path
-    images: tuple[ImageRef, ...]
-    missing: tuple[str, ...]
-
-
 def list_datasets() -> tuple[Manifest, ...]:
     """Return the datasets that have a manifest, by name; `folder:PATH` names any other folder of images."""
     return tuple(manifest for _, manifest in sorted(read_manifests().items()))
@@ -83,33 +76,38 @@ def find_dataset(
         from benchmark.folders import read_folder
 
         return read_folder(name, Path(name.removeprefix(FOLDER_PREFIX)), allow_partial=allow_partial)
+    from benchmark.checking import keep_hashes
+
     manifest = find_manifest(name)
-    if manifest.package:
-        return _as_dataset(manifest, _find_in_package(manifest), allow_partial)
-    found = [_inspect(manifest, folder) for folder in _user_folders(manifest, data_dir)]
-    found.append(_inspect(manifest, cache_folder(name)))
-    at_hand = next((f for f in found if not f.missing), None)
-    partial = max(found, key=lambda f: len(f.images))
-    if at_hand is None and partial.images and (allow_partial or partial.folder != cache_folder(name)):
-        at_hand = partial
-    if at_hand is None:
-        at_hand = _inspect(manifest, fetch(name, progress))
-    return _as_dataset(manifest, at_hand, allow_partial)
+    try:
+        findings = _search(manifest, data_dir, allow_partial, progress)
+    except OSError as error:
+        raise DatasetError(f"dataset {name}: {error.filename!r} cannot be read: {error.strerror}") from error
+    if not (allow_partial and findings.images):
+        findings.raise_missing()
+    return Dataset(name, len(manifest.images), findings.images, keep_hashes(findings))
 
 
 def fetch(name: str, progress: Progress | None = None) -> Path:
-    """Download what is missing of the dataset `name` into the user's cache; return the folder.
+    """Download what is missing or altered of the dataset `name` in the user's cache; return the folder.
 
     Interrupted downloads are continued. Raises UsageError for a name that cannot be downloaded, DatasetError,
-    with the remedy, if the download fails or brings other bytes than the manifest promises.
+    with the remedy, if the download fails or brings other images than the manifest promises.
     """
     manifest = find_manifest(name)
     if manifest.package:
         raise UsageError(f"{name} needs no download: it comes with the Python package {manifest.package}")
+    from benchmark.checking import inspect, keep_hashes
     from benchmark.fetching import download
 
     folder = cache_folder(name)
-    download(manifest, folder, progress)
+    before = inspect(manifest, folder)
+    if not before.complete:
+        download(manifest, folder, [*before.missing, *before.faults], progress)
+    after = inspect(manifest, folder)
+    after.raise_faults()
+    after.raise_missing()
+    keep_hashes(after)
     return folder
 
 
@@ -127,6 +125,33 @@ def cache_folder(name: str) -> Path:
     import pooch
 
     return Path(pooch.os_cache("bench")) / "datasets" / name
+
+
+def _search(
+    manifest: Manifest, data_dir: Path | None, allow_partial: bool, progress: Progress | None
+) -> Findings:
+    """Return the first complete place, else the fullest one that may be used, else what a download brings.
+
+    Raises DatasetError for altered images in any place that is looked at.
+    """
+    from benchmark.checking import inspect
+
+    cache = cache_folder(manifest.name)
+    places = [_package_folder(manifest)] if manifest.package else [*_user_folders(manifest, data_dir), cache]
+    partial = []
+    for place in places:
+        findings = inspect(manifest, place)
+        findings.raise_faults()
+        if findings.complete:
+            return findings
+        # What a broken-off download left in the cache is completed, unless the user asks for what there is.
+        if findings.images and (allow_partial or place != cache):
+            partial.append(findings)
+    if partial:
+        return max(partial, key=lambda findings: len(findings.images))
+    if manifest.package:
+        return findings
+    return inspect(manifest, fetch(manifest.name, progress))
 
 
 def _user_folders(manifest: Manifest, data_dir: Path | None) -> list[Path]:
@@ -148,116 +173,9 @@ def _holds_any(manifest: Manifest, folder: Path) -> bool:
     return folder.is_dir() and any((folder / image.name).exists() for image in manifest.images)
 
 
-def _find_in_package(manifest: Manifest) -> _Found:
-    """Look a dataset up that an installed package carries, without importing the package."""
-    package = str(manifest.package)
-    spec = find_spec(package)
+def _package_folder(manifest: Manifest) -> Path:
+    """Return the folder in which an installed package carries the images, without importing the package."""
+    spec = find_spec(str(manifest.package))
     if spec is None or not spec.submodule_search_locations:
-        raise DatasetError(f"dataset {manifest.name}: the Python package {package} is not installed")
-    return _inspect(manifest, Path(spec.submodule_search_locations[0]) / Path(manifest.member).parent)
-
-
-def _inspect(manifest: Manifest, folder: Path) -> _Found:
-    """Check what `folder` holds of `manifest`. Raises DatasetError naming every file that is altered."""
-    trusted = read_trusted(_trust_record(manifest)) if _needs_trust(manifest) else {}
-    images, missing, faults = [], [], []
-    for expected in manifest.images:
-        path = (folder / expected.name).absolute()
-        if not path.exists():
-            missing.append(expected.name)
-            continue
-        sha256, fault = _check(path, expected, trusted.get(expected.name))
-        faults += [fault] if fault else []
-        images.append(ImageRef(expected.name, path, sha256))
-    if faults:
-        raise DatasetError(
-            "\n".join(
-                [
-                    f"dataset {manifest.name}: images are not as they should be",
-                    *faults,
-                    _remedy(manifest, folder),
-                ]
-            )
-        )
-    return _Found(folder, tuple(images), tuple(missing))
-
-
-def _check(path: Path, expected: Expected, trusted: str | None) -> tuple[str, str | None]:
-    """Return the file's sha256 and what is wrong with it, if anything is."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return "", f"  {str(path)!r}: cannot be read: {error.strerror}"
-    sha256 = hashlib.sha256(data).hexdigest()
-    wanted = expected.sha256 or trusted
-    if wanted and sha256 != wanted:
-        origin = "expected" if expected.sha256 else "on first use"
-        return sha256, f"  {str(path)!r}: sha256 {origin} {wanted}, found {sha256}{_why_damaged(path, data)}"
-    return sha256, None if wanted else _check_pixels(path, data, expected)
-
-
-def _check_pixels(path: Path, data: bytes, expected: Expected) -> str | None:
-    """Say what is wrong with an image whose hash is not known: damaged, or of another size."""
-    from benchmark.folders import probe, why_no_image
-
-    if fault := why_no_image(data):
-        return f"  {str(path)!r}: {fault}{_why_damaged(path, data)}"
-    width, height = probe(data)
-    if (width, height) != (expected.width, expected.height):
-        return f"  {str(path)!r}: expected {expected.width}x{expected.height} pixels, found {width}x{height}"
-    return None
-
-
-def _why_damaged(path: Path, data: bytes) -> str:
-    """Return, as the end of a message, the plain cause of a wrong hash where it can be seen."""
-    if not data:
-        return " (the file is empty)"
-    if path.suffix.lower() == ".png" and not data.endswith(b"IEND\xaeB`\x82"):
-        return f" (truncated: {len(data)} bytes without the end of a PNG file)"
-    return f" ({len(data)} bytes)"
-
-
-def _remedy(manifest: Manifest, folder: Path) -> str:
-    if manifest.package:
-        release = version("scikit-image") if manifest.package == "skimage" else "this version"
-        return f"{manifest.package} {release} carries other files than the dataset's: install another version"
-    if folder == cache_folder(manifest.name):
-        return f"`bench fetch {manifest.name}` downloads them anew"
-    return (
-        f"replace these files ({manifest.homepage}), or move them away and run `bench fetch {manifest.name}`"
-    )
-
-
-def _as_dataset(manifest: Manifest, found: _Found, allow_partial: bool) -> Dataset:
-    """Make the Dataset; keep the hashes that were not known. Raises DatasetError if images are missing."""
-    size = len(manifest.images)
-    if found.missing and not (allow_partial and found.images):
-        names = ", ".join(found.missing[:5]) + (", ..." if len(found.missing) > 5 else "")
-        raise DatasetError(
-            f"dataset {manifest.name}: {len(found.missing)} of {size} images are missing in "
-            f"{str(found.folder)!r}: {names}; `bench fetch {manifest.name}` downloads the set, "
-            f"--allow-partial runs with the {len(found.images)} at hand"
-        )
-    return Dataset(manifest.name, size, found.images, _keep_hashes(manifest, found.images))
-
-
-def _needs_trust(manifest: Manifest) -> bool:
-    return any(image.sha256 is None for image in manifest.images)
-
-
-def _trust_record(manifest: Manifest) -> Path:
-    return cache_folder(manifest.name).parent / f"{manifest.name}.first-use.sha256"
-
-
-def _keep_hashes(manifest: Manifest, images: tuple[ImageRef, ...]) -> tuple[str, ...]:
-    """Keep the hashes of images that have none in the manifest; return a note where they cannot be kept."""
-    unknown = {image.name for image in manifest.images if image.sha256 is None}
-    seen: Mapping[str, str] = {image.name: image.sha256 for image in images if image.name in unknown}
-    record = _trust_record(manifest) if seen else None
-    if record is None or seen.items() <= (trusted := read_trusted(record)).items():
-        return ()
-    try:
-        write_trusted(record, {**trusted, **seen})
-    except OSError as error:
-        return (f"hashes not kept in {str(record)!r} ({error.strerror}): a later change will not be seen",)
-    return ()
+        raise DatasetError(f"dataset {manifest.name}: the Python package {manifest.package} is not installed")
+    return Path(spec.submodule_search_locations[0]) / Path(manifest.member).parent

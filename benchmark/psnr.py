@@ -46,8 +46,8 @@ def psnr_y(reference: Image, decoded: Image) -> float:
 def psnr_yuv(reference: Image, decoded: Image) -> float:
     """Return (6 PSNR_Y' + PSNR_Cb + PSNR_Cr) / 8 in dB of the BT.709 full-range planes, not rounded.
 
-    Raises MetricUndefined if any of the planes is identical. The peak is 255. The weights are those of Ohm et al., "Comparison
-    of the coding efficiency of video coding standards", IEEE Trans. CSVT 22(12), 2012.
+    The peak is 255. Raises MetricUndefined if any of the planes is identical. The weights are those of Ohm et
+    al., "Comparison of the coding efficiency of video coding standards", IEEE Trans. CSVT 22(12), 2012.
     """
     sums, pixels = _difference_products(reference, decoded), reference.size // 3
     y, cb, cr = (_plane_psnr_db(plane, sums, pixels) for plane in _PLANES)
