@@ -1,0 +1,49 @@
+"""The command line: parses, prints and sets the exit code; every command is a few lines over the library."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
+
+FAILED = 1
+"""Exit code: the request was fine, but some evaluations failed."""
+BAD_INPUT = 2
+"""Exit code: the request or its input was wrong."""
+
+
+def build_app() -> typer.Typer:
+    """Return the whole command line."""
+    import typer
+
+    app = typer.Typer(
+        name="bench",
+        help="Measure image codecs on real images and real bitstreams, and compare them.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # rich would take longer to load than the help to print
+    )
+    for room in ("run", "inspect", "report", "train", "gate"):
+        with suppress(ModuleNotFoundError):
+            import_module(f"benchmark.cli.{room}").register(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line: exit code 0 done, 1 some evaluations failed, 2 usage or input error."""
+    from benchmark.errors import BenchError, BitstreamError, CodecError, CodecUnavailableError, PointError
+
+    try:
+        build_app()()
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        on_request = isinstance(error, (BitstreamError, CodecUnavailableError, PointError))
+        sys.exit(FAILED if isinstance(error, CodecError) and not on_request else BAD_INPUT)
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,225 @@
+"""What `bench run` shows: warnings, live progress, and the tables at the end."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from benchmark.errors import AnalysisError, CodecUnavailableError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from benchmark.datasets import Dataset
+    from benchmark.results import Record
+    from benchmark.runner import Codecs, Outcome
+    from benchmark.suite import Suite, Task
+
+LOG_EVERY_SECONDS = 10.0
+
+out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print one line of text, whatever characters are in it."""
+    out.print(escape(text))
+
+
+def warn(text: str) -> None:
+    """Print a warning to the standard error stream."""
+    err.print(f"[yellow]warning:[/] {escape(text)}")
+
+
+def unavailable(codecs: Mapping[str, str], fatal: bool) -> None:
+    """Warn of codecs that cannot be used. Raises CodecUnavailableError instead if that is `fatal`."""
+    for label, reason in codecs.items():
+        if fatal:
+            raise CodecUnavailableError(f"codec {label!r} is not available: {reason}")
+        warn(f"codec {label!r} is skipped: {reason}")
+
+
+def dataset(found: Dataset) -> None:
+    """Say what of the dataset is at hand."""
+    for note in found.notes:
+        warn(note)
+    if found.partial:
+        warn(f"dataset {found.name} is partial, {len(found.images)} of {found.size} images")
+
+
+def download() -> Callable[[str, int, int | None], None]:
+    """Return a callback that says, every now and then, how far a download has come."""
+    last = 0.0
+
+    def report(name: str, bytes_done: int, bytes_all: int | None) -> None:
+        nonlocal last
+        if time.monotonic() - last > 2:
+            last = time.monotonic()
+            share = f" of {bytes_all / 1e6:.1f}" if bytes_all else ""
+            err.print(f"fetching {escape(name)}: {bytes_done / 1e6:.1f}{share} MB")
+
+    return report
+
+
+class RunProgress:
+    """Progress of a run, codec by codec: bars with the time left on a terminal, log lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[failed]}"),
+            console=err,
+            disable=not err.is_terminal,
+        )
+        self._ids: dict[str, TaskID] = {}
+        self._totals: Counter[str] = Counter()
+        self._done: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+        self._start = self._last_log = time.monotonic()
+
+    def __enter__(self) -> RunProgress:
+        """Begin to draw."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the bars as they stand."""
+        self._bars.stop()
+
+    def begin(self, tasks: Sequence[Task]) -> None:
+        """Hear what will be measured."""
+        self._start = self._last_log = time.monotonic()
+        self._totals = Counter(task.codec for task in tasks)
+        for label, total in self._totals.items():
+            self._ids[label] = self._bars.add_task(escape(label), total=total, failed="", start=False)
+
+    def advance(self, record: Record) -> None:
+        """Hear of a result."""
+        label = record.codec
+        if not self._done[label]:
+            self._bars.start_task(self._ids[label])
+        self._done[label] += 1
+        self._failed[label] += record.status != "ok"
+        failed = f"[red]{self._failed[label]} failed" if self._failed[label] else ""
+        self._bars.update(self._ids[label], advance=1, failed=failed)
+        if not err.is_terminal:
+            self._log(label)
+
+    def _log(self, label: str) -> None:
+        """Write a line when a codec is done, and now and then in between."""
+        now = time.monotonic()
+        done, total = self._done[label], self._totals[label]
+        if done < total and now - self._last_log < LOG_EVERY_SECONDS:
+            return
+        self._last_log = now
+        finished = self._done.total()
+        left_seconds = (now - self._start) / finished * (self._totals.total() - finished)
+        failed = f", {self._failed[label]} failed" if self._failed[label] else ""
+        err.print(f"{escape(label)}: {done} of {total}{failed}; about {_duration(left_seconds)} left in all")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
+def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> None:
+    """Print the mean results of the suite's codecs, how they compare, and what became of the run."""
+    from benchmark.results import read_results
+
+    frame = read_results(folder)
+    frame = frame[frame["codec"].isin(list(codecs.versions))]
+    labels = [spec.name for spec in suite.codec if spec.name in set(frame["codec"])]
+    if labels:
+        out.print(_means(frame, labels))
+        _print_bd_rates(frame, labels)
+    if outcome.planned == outcome.reused:
+        say(f"nothing to do: all {outcome.planned} evaluations are in {folder} already")
+    else:
+        say(f"{outcome.done} measured, {outcome.reused} reused, {outcome.failed} failed; results in {folder}")
+    for reason, count in outcome.reasons.most_common(10):
+        warn(f"{count} x {reason}")
+    if outcome.stopped:
+        warn(f"the run was stopped: {outcome.stopped}; the same command goes on from here")
+    if codecs.unavailable:
+        warn(f"skipped, not available: {', '.join(codecs.unavailable)} (`bench doctor` says how to get them)")
+    say(f"`bench report {suite.name}` draws the curves")
+
+
+def _means(frame: pd.DataFrame, labels: Sequence[str]) -> Table:
+    """Make the table of means, codecs in the suite's order and points by rising rate."""
+    headings = ("codec", "point", "images", "bpp", "PSNR dB", "MS-SSIM", "enc s", "dec s")
+    table = Table(*headings, title="means over images")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    digits = {"bpp": 4, "psnr_rgb": 3, "ms_ssim_rgb": 5, "encode_seconds": 3, "decode_seconds": 3}
+    good = frame[frame["status"] == "ok"]
+    for label in labels:
+        points = good[good["codec"] == label].groupby("point")
+        means = points[list(digits)].mean().sort_values("bpp")
+        counts = {float(str(point)): count for point, count in points.size().items()}
+        for point, row in means.iterrows():
+            figures = [_figure(row[name], places) for name, places in digits.items()]
+            table.add_row(escape(label), f"{point:g}", str(counts[float(str(point))]), *figures)
+        table.add_section()
+    return table
+
+
+def _figure(value: float, digits: int) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"  # no image has this metric
+
+
+def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str]) -> None:
+    """Print BD-rates against the first codec, and under the table what is to be said of each figure."""
+    from benchmark.analysis.comparison import compare_all
+
+    if len(labels) < 2:
+        return
+    anchor = labels[0]
+    table = Table(
+        "codec", title=f"BD-rate against {escape(anchor)} in %, of the mean curve, with 95 % interval"
+    )
+    cells: dict[str, list[str]] = {label: [escape(label)] for label in labels[1:]}
+    remarks = []
+    for metric, heading in {"psnr_rgb": "PSNR", "ms_ssim_rgb": "MS-SSIM"}.items():
+        try:
+            comparisons = {found.codec: found for found in compare_all(frame, anchor, metric)}
+        except AnalysisError as error:
+            remarks.append(f"no BD-rate for {heading}: {error}")
+            continue
+        table.add_column(heading, justify="right")
+        table.add_column("interval")
+        for label, row in cells.items():
+            rate = comparisons[label].mean_curve.rate
+            row += [_percent(rate.value), _interval(rate.low, rate.high)]
+            if doubts := [s.replace("_", " ") for s in comparisons[label].statuses if s != "ok"]:
+                remarks.append(f"{label}, {heading}: {', '.join(doubts)}")
+    for row in cells.values():
+        table.add_row(*row)
+    out.print(table)
+    for remark in remarks:
+        say(remark)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{low:+.2f} .. {high:+.2f}"

@@ -1,0 +1,131 @@
+"""Commands that code images: run, encode, decode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
+
+import typer
+
+from benchmark.cli import FAILED
+from benchmark.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchmark.cluster import ClusterExecutor
+    from benchmark.workers import LocalExecutor
+
+run_app = typer.Typer(help="Measure.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.add_typer(run_app, name="run")
+    app.command()(encode)
+    app.command()(decode)
+
+
+@run_app.command()
+def suite(
+    name: Annotated[str, typer.Argument(help="A built-in suite (`bench list suites`), or a TOML file.")],
+    *,
+    codec: Annotated[list[str] | None, typer.Option(help="Only this codec of the suite; repeatable.")] = None,
+    image: Annotated[list[str] | None, typer.Option(help="Only this image: name, stem or glob.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Evaluations at once.")] = 1,
+    out: Annotated[Path, typer.Option(help="The folder that holds a folder of results per suite.")] = Path(
+        "results"
+    ),
+    data_dir: Annotated[Path | None, typer.Option(help="Where data sets lie (else BENCH_DATA_DIR).")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds that one evaluation may take.")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option(help="Measure all anew; old results are moved to _previous/.")
+    ] = False,
+    keep: Annotated[bool, typer.Option(help="Keep bitstreams and decoded images, in _kept/.")] = False,
+    strict: Annotated[bool, typer.Option(help="A codec that is not available is an error.")] = False,
+    allow_partial: Annotated[
+        bool, typer.Option(help="Run although images of the dataset are missing.")
+    ] = False,
+    scheduler: Annotated[str | None, typer.Option(help="Run on a Dask cluster: tcp://HOST:8786.")] = None,
+) -> None:
+    """Measure every codec of a suite at every point on every image; what is measured already is not redone."""
+    from benchmark import runner
+    from benchmark.cli import display
+    from benchmark.datasets import find_dataset
+    from benchmark.evaluate import RunContext
+    from benchmark.results import Store, set_aside
+    from benchmark.suite import load_suite, select_images
+
+    if scheduler and timeout:
+        raise UsageError(
+            "--timeout does not go with --scheduler: Dask cannot stop an evaluation that has begun"
+        )
+    chosen = load_suite(name).only(codec or [])
+    codecs = runner.find_codecs(chosen)
+    display.unavailable(codecs.unavailable, fatal=strict or bool(codec))
+    dataset = find_dataset(chosen.dataset, data_dir, allow_partial=allow_partial, progress=display.download())
+    display.dataset(dataset)
+    tasks = [t for t in select_images(chosen.tasks(dataset), image or []) if t.codec in codecs.versions]
+    folder = out / chosen.name
+    if fresh and (aside := set_aside(folder)):
+        display.say(f"old results moved to {aside}")
+    with Store(folder) as store, _executor(scheduler, jobs, timeout) as executor:
+        context = RunContext(uuid4().hex, executor.jobs, executor.threads, folder if keep else None)
+        with display.RunProgress() as progress:
+            outcome = runner.run(
+                tasks, codecs.versions, store, executor=executor, context=context, progress=progress
+            )
+    display.summary(folder, chosen, outcome, codecs)
+    if outcome.failed:
+        raise typer.Exit(FAILED)
+
+
+def _executor(scheduler: str | None, jobs: int, timeout: float | None) -> LocalExecutor | ClusterExecutor:
+    if scheduler:
+        from benchmark.cluster import ClusterExecutor
+
+        return ClusterExecutor(scheduler)
+    from benchmark.environment import cores
+    from benchmark.workers import LocalExecutor
+
+    return LocalExecutor(jobs, max(1, cores() // jobs), timeout)
+
+
+def encode(
+    codec: Annotated[str, typer.Argument(help="A codec (`bench list codecs`).")],
+    point: Annotated[float, typer.Argument(help="The operating point: quality, QP, lmbda.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="An image.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
+) -> None:
+    """Encode an image into a file that `bench decode` can read without being told the codec."""
+    from benchmark import container
+    from benchmark.images import load_image
+
+    loaded = load_image(source)
+    stream = container.encode(codec, point, loaded.pixels)
+    container.write_file(target, stream.wrapped)
+    for conversion in loaded.conversions:
+        typer.echo(f"{source}: {conversion}")
+    height, width, _ = loaded.pixels.shape
+    bpp = 8 * stream.payload_bytes / (width * height)
+    typer.echo(
+        f"{target}: {stream.payload_bytes} bytes of {codec}, {bpp:.4f} bpp "
+        f"(and {len(stream.wrapped) - stream.payload_bytes} that name the codec)"
+    )
+
+
+def decode(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="What `bench encode` wrote.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The PNG file to write.")],
+    codec: Annotated[
+        str | None, typer.Option(help="IN is a bare stream of this codec, as --keep writes.")
+    ] = None,
+) -> None:
+    """Decode a file that `bench encode` wrote, or with --codec a bare bitstream, to PNG."""
+    from benchmark import container
+    from benchmark.images import save_png
+
+    image, name = container.decode(container.read_file(source), codec, str(source))
+    save_png(image, target)
+    typer.echo(f"{target}: {image.shape[1]}x{image.shape[0]}, decoded by {name}")

@@ -1,0 +1,94 @@
+"""The file that `bench encode` writes: a codec's bitstream behind a header that names the codec.
+
+Layout: 8 bytes magic, 4 bytes length of the header (big-endian), the header as a JSON object in UTF-8 with
+`codec`, `options` and `point`, then the codec's own bytes up to the end. Suites never use this wrapper: the
+rates in results count the codec's own bytes alone, which hold all that its decoder needs.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.codecs import make_codec
+from benchmark.codecs.base import Image
+from benchmark.errors import BitstreamError, UsageError
+from benchmark.evaluate import write_bytes_atomically
+
+MAGIC = b"\x89BENCH\r\n"
+MAX_HEADER_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A wrapped bitstream, and how many of its bytes are the codec's own."""
+
+    wrapped: bytes
+    payload_bytes: int
+
+
+def encode(codec_name: str, point: float, image: Image) -> Encoded:
+    """Encode `image`. Raises UsageError, PointError or CodecError, as the codec does."""
+    codec = make_codec(codec_name)
+    codec.version()  # says what is missing if the codec cannot run here
+    codec.check_point(point)
+    codec.prepare(point)
+    payload = codec.encode(image, point)
+    header = json.dumps({"codec": codec_name, "options": {}, "point": point}).encode()
+    return Encoded(MAGIC + len(header).to_bytes(4, "big") + header + payload, len(payload))
+
+
+def decode(data: bytes, codec_name: str | None, source: str) -> tuple[Image, str]:
+    """Return the image and the codec's name; with `codec_name`, `data` is that codec's bare bitstream.
+
+    Raises BitstreamError, naming `source`, for bytes that are none.
+    """
+    options: dict[str, Any] = {}
+    if codec_name is None:
+        codec_name, options, data = _unwrap(data, source)
+    elif data.startswith(MAGIC):
+        raise UsageError(f"{source}: names its codec itself; leave --codec out")
+    codec = make_codec(codec_name, options)
+    codec.version()
+    try:
+        return codec.decode(data), codec_name
+    except BitstreamError as error:
+        raise BitstreamError(f"{source}: {error}") from error
+
+
+def _unwrap(data: bytes, source: str) -> tuple[str, dict[str, Any], bytes]:
+    if not data.startswith(MAGIC):
+        raise BitstreamError(
+            f"{source}: was not written by `bench encode`; for a bare bitstream name its codec with --codec"
+        )
+    start = len(MAGIC) + 4
+    length = int.from_bytes(data[len(MAGIC) : start], "big")
+    end = start + length
+    if len(data) < start or length > MAX_HEADER_BYTES or end > len(data):
+        raise BitstreamError(f"{source}: is truncated or damaged in its header")
+    try:
+        header = json.loads(data[start:end])
+        name, options = header["codec"], header["options"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BitstreamError(f"{source}: its header is damaged") from error
+    if not isinstance(name, str) or not isinstance(options, dict):
+        raise BitstreamError(f"{source}: its header is damaged")
+    return name, options, data[end:]
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a file. Raises UsageError, naming it, if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that appears whole or not at all. Raises UsageError, naming it, if that fails."""
+    try:
+        write_bytes_atomically(path, data)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,178 @@
+"""The course of a run: the plan, less what is done, goes to an executor, and each result to the store."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from benchmark.codecs import make_codec
+from benchmark.errors import BenchError, CodecUnavailableError, PointError, SuiteError, WeightsError
+from benchmark.evaluate import RunContext, evaluate, metric_versions, task_columns
+from benchmark.results import SCHEMA_VERSION, SLOT, Record, Slot, Store, slot
+from benchmark.suite import Suite, Task
+
+MAX_FAILED_SHARE = 0.2
+MIN_FAILED = 5
+"""A run stops when more than this many and more than that share of its evaluations have failed."""
+
+QUEUED_PER_JOB = 4
+"""How many evaluations wait ready for each worker: enough that none idles, few enough to stop quickly."""
+
+
+@dataclass(frozen=True)
+class Codecs:
+    """The codecs of a suite as found on this machine: labels to versions, and to why they cannot be used."""
+
+    versions: Mapping[str, str]
+    unavailable: Mapping[str, str]
+
+
+@dataclass
+class Outcome:
+    """What a run did, counted in evaluations."""
+
+    planned: int
+    reused: int
+    done: int = 0
+    failed: int = 0
+    stopped: str | None = None
+    """Why the run ended before its plan was done, if it did."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Of the failures: "codec: reason" to how often."""
+
+    @property
+    def left(self) -> int:
+        """How many planned evaluations have no good result yet."""
+        return self.planned - self.reused - self.done
+
+
+class Progress(Protocol):
+    """Who wants to hear of a run while it goes on."""
+
+    def begin(self, tasks: Sequence[Task]) -> None:
+        """Hear what will be measured."""
+
+    def advance(self, record: Record) -> None:
+        """Hear of a result that is in the store."""
+
+
+def run(
+    tasks: Sequence[Task],
+    versions: Mapping[str, str],
+    store: Store,
+    *,
+    executor: Executor,
+    context: RunContext,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Measure what of `tasks` the store does not hold yet; each result is in the store when it is announced.
+
+    `versions` are the codecs' by label (see `find_codecs`). Any executor fits whose workers can import this
+    package and read the images. Order does not matter: the rows are the same.
+    """
+    todo = missing_tasks(tasks, versions, store)
+    outcome = Outcome(planned=len(tasks), reused=len(tasks) - len(todo))
+    if progress:
+        progress.begin(todo)
+    for records in _results(todo, executor, context):
+        store.append(records)
+        for record in records:
+            _count(outcome, record)
+            if progress:
+                progress.advance(record)
+        if outcome.failed > max(MIN_FAILED, MAX_FAILED_SHARE * len(todo)):
+            outcome.stopped = f"{outcome.failed} of {len(todo)} evaluations failed"
+            break
+    if tasks:
+        store.update_images_at_hand(tasks[0].dataset, tasks[0].dataset_images, tasks[0].dataset_size)
+    return outcome
+
+
+def find_codecs(suite: Suite) -> Codecs:
+    """Look for each codec of the suite and check its options and points, before any work.
+
+    Raises SuiteError, naming the codec, for options or points that it does not have.
+    """
+    versions, unavailable = {}, {}
+    for spec in suite.codec:
+        try:
+            codec = make_codec(spec.codec_id, spec.options)
+            versions[spec.name] = codec.version()
+            for point in spec.points or ():
+                codec.check_point(point)
+        except PointError as error:
+            raise SuiteError(f"suite {suite.name}, codec {spec.name!r}, points: {error}") from error
+        except (CodecUnavailableError, WeightsError) as error:
+            versions.pop(spec.name, None)
+            unavailable[spec.name] = str(error)
+        except BenchError as error:
+            raise SuiteError(f"suite {suite.name}, codec {spec.name!r}: {error}") from error
+    return Codecs(versions, unavailable)
+
+
+def missing_tasks(tasks: Sequence[Task], versions: Mapping[str, str], store: Store) -> list[Task]:
+    """Return the tasks for which the store has no row that is good, and made in the same way."""
+    done = _done(store)
+    return [task for task in tasks if not _is_done(task, versions[task.codec], done.get(slot(task)))]
+
+
+_IDENTITY = ("status", "schema_version", "codec_id", "codec_options", "image_sha256", "codec_version")
+
+
+def _done(store: Store) -> dict[Slot, tuple[Any, ...]]:
+    columns = (*SLOT, *_IDENTITY, "metric_versions")
+    size = len(SLOT)
+    return {row[:size]: row[size:] for row in store.rows(columns)}
+
+
+def _is_done(task: Task, codec_version: str, row: tuple[Any, ...] | None) -> bool:
+    if row is None:
+        return False
+    *identity, versions = row
+    wanted = ["ok", SCHEMA_VERSION, task.codec_id, task.codec_options, task.image_sha256, codec_version]
+    return identity == wanted and metric_versions(task.metrics).items() <= json.loads(versions).items()
+
+
+def _results(tasks: Iterable[Task], executor: Executor, context: RunContext) -> Iterator[list[Record]]:
+    """Yield records as they come, those that came together in one list."""
+    waiting = iter(tasks)
+    running: dict[Future[Record], Task] = {}
+    try:
+        while True:
+            while len(running) < QUEUED_PER_JOB * context.jobs and (task := next(waiting, None)):
+                running[executor.submit(evaluate, task, context)] = task
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            yield [_record(future, running.pop(future), context) for future in done]
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def _record(future: Future[Record], task: Task, context: RunContext) -> Record:
+    """Return the result, or a failed row where time ran out or the worker died."""
+    try:
+        return future.result()
+    except TimeoutError:
+        reason = "ran past the time limit (--timeout) and was stopped"
+        return Record(**task_columns(task, context), status="timeout", error=reason)
+    except BrokenProcessPool as error:
+        raise BenchError(f"the worker processes cannot be started: {error}") from error
+    except Exception as error:  # pebble.ProcessExpired, or what another kind of executor reports
+        code = getattr(error, "exitcode", None)
+        reason = f"the worker process died (exit code {code})" if code is not None else repr(error)
+        return Record(**task_columns(task, context), status="failed", error=reason)
+
+
+def _count(outcome: Outcome, record: Record) -> None:
+    if record.status == "ok":
+        outcome.done += 1
+    else:
+        outcome.failed += 1
+        outcome.reasons[f"{record.codec}: {(record.error or record.status).splitlines()[0]}"] += 1
