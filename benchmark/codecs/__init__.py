@@ -41,7 +41,9 @@ _BUILTIN: dict[str, CodecEntry] = {
         "bit depth",
         (8, 10),
     ),
-    "jpeg": CodecEntry("benchmark.codecs.pillow:JpegCodec", "JPEG by Pillow (libjpeg-turbo)", "quality", _QUALITY),
+    "jpeg": CodecEntry(
+        "benchmark.codecs.pillow:JpegCodec", "JPEG by Pillow (libjpeg-turbo)", "quality", _QUALITY
+    ),
     "webp": CodecEntry("benchmark.codecs.pillow:WebpCodec", "WebP by Pillow (libwebp)", "quality", _QUALITY),
     "jpeg2000": CodecEntry(
         "benchmark.codecs.pillow:Jpeg2000Codec",
@@ -57,17 +59,23 @@ _BUILTIN: dict[str, CodecEntry] = {
         (10, 8, 6, 4.5, 3.5, 2.5, 1.8, 1.2, 0.8, 0.5),
     ),
     "bpg": CodecEntry("benchmark.codecs.bpg:BpgCodec", "BPG 4:4:4 by bpgenc and bpgdec (x265)", "QP", _QP),
-    "vtm": CodecEntry("benchmark.codecs.jvet:VtmCodec", "VVC intra 4:4:4 10-bit by the VTM reference software", "QP", _QP),
-    "hm": CodecEntry("benchmark.codecs.jvet:HmCodec", "HEVC intra 4:4:4 10-bit by the HM reference software", "QP", _QP),
+    "vtm": CodecEntry(
+        "benchmark.codecs.jvet:VtmCodec", "VVC intra 4:4:4 10-bit by the VTM reference software", "QP", _QP
+    ),
+    "hm": CodecEntry(
+        "benchmark.codecs.jvet:HmCodec", "HEVC intra 4:4:4 10-bit by the HM reference software", "QP", _QP
+    ),
 }
 
 
-def _learned(summary: str, **options: Any) -> CodecEntry:
+def _learned(summary: str, **options: object) -> CodecEntry:
     return CodecEntry("benchmark.learned.codec:LearnedCodec", summary, "lmbda", _LMBDA, options)
 
 
 _BUILTIN |= {
-    "baseline": _learned("mean-scale hyperprior, uniform scalar quantization", arm="baseline", quantizer="scalar"),
+    "baseline": _learned(
+        "mean-scale hyperprior, uniform scalar quantization", arm="baseline", quantizer="scalar"
+    ),
     "baseline-rdoq": _learned(
         "baseline weights, rate-distortion-optimized scalar quantization", arm="baseline", quantizer="rdoq"
     ),
@@ -91,8 +99,8 @@ def registry() -> Mapping[str, CodecEntry]:
     for point in entry_points(group=ENTRY_POINT_GROUP):
         if point.name in table:
             raise UsageError(
-                f"entry point {point.value!r} of {point.dist.name if point.dist else 'a package'} adds the codec "
-                f"{point.name!r}, which exists already; rename it"
+                f"entry point {point.value!r} of {point.dist.name if point.dist else 'a package'} adds "
+                f"the codec {point.name!r}, which exists already; rename it"
             )
         entry = point.load()
         if not isinstance(entry, CodecEntry):

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.errors import PointError
+
 Image = NDArray[np.uint8]
 """An 8-bit RGB image, shape (height, width, 3), C-contiguous."""
 
@@ -62,12 +64,25 @@ class Codec(ABC):
         """
 
 
-def note(**facts: Any) -> None:
+def check_number(
+    codec: str, what: str, point: float, low: float, high: float, *, whole: bool = True, above: bool = False
+) -> None:
+    """Raise PointError unless `point` is a number in [low, high], or in (low, high] with `above`.
+
+    `whole` asks for an integer; `what` is the point's name in the message ("quality", "QP").
+    """
+    if not low <= point <= high or (above and point == low) or (whole and point != int(point)):
+        kind = "a whole number" if whole else "a number"
+        bounds = f"above {low:g} and up to {high:g}" if above else f"from {low:g} to {high:g}"
+        raise PointError(f"{codec}: {what} {point:g} does not exist; give {kind} {bounds}")
+
+
+def note(**facts: object) -> None:
     """Put facts about the running call on record: argv, sha256 of a binary, an entropy estimate in bits.
 
     A codec calls this inside `encode` or `decode`; outside `collect_facts` it does nothing. Known names:
-    `encode_argv`, `decode_argv` (list of str), `binary_sha256`, `config_sha256` (str),
-    `entropy_bits` (float: the estimate beside which the real bytes stand).
+    `encode_argv`, `decode_argv` (list of str), `binary_sha256` (of the encoder), `config_sha256` (str),
+    `entropy_bits` (float: the estimate beside which the real bytes stand). Other names are kept too.
     """
     facts_now = _facts.get()
     if facts_now is not None:
