@@ -1,0 +1,266 @@
+"""Trained weights as safetensors with a manifest: found, checked, loaded; nothing is ever unpickled.
+
+A weights folder holds `manifest.json` and `<arm>/<lmbda>.safetensors`. Tensors are float16 and computed with
+as float32. An arm whose file names a `base` holds differences: only the retrained tensors, each as retrained
+minus base. The metadata of every file is JSON: N, M, lmbda, arm, quantizer settings, provenance, sha256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchError, WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from benchmark.learned.network import MeanScaleHyperprior
+    from benchmark.learned.quantizers import QuantizerSettings
+
+MANIFEST = "manifest.json"
+_METADATA_KEY = "bench"
+_LARGEST_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a weights file says of its model.
+
+    `sha256` is the model's identity: a hash of every number that the network computes with, whatever file
+    it came from. `settings` are the calibrated ones by quantizer; one not listed has its defaults.
+    `provenance` tells how the weights were made: recipe, data hash, versions, validation.
+    """
+
+    arm: str
+    lmbda: float
+    N: int
+    M: int
+    linear_branch: bool
+    sha256: str
+    settings: Mapping[str, QuantizerSettings] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    base: str | None = None
+
+
+def weights_folder() -> Path:
+    """Return the folder that models are loaded from: BENCH_WEIGHTS_DIR if set, else the package's own."""
+    chosen = os.environ.get("BENCH_WEIGHTS_DIR", "").strip()
+    return Path(chosen) if chosen else Path(__file__).parent / "shipped"
+
+
+def available(arm: str, folder: Path | None = None) -> tuple[float, ...]:
+    """Return the lambdas for which `arm` has weights, rising; empty if there are none. Imports no torch.
+
+    Raises WeightsError if the manifest is damaged.
+    """
+    return tuple(sorted(entry["lmbda"] for entry in read_manifest(folder) if entry["arm"] == arm))
+
+
+def read_manifest(folder: Path | None = None) -> list[dict[str, Any]]:
+    """Return the manifest's entries (arm, lmbda, file, bytes, sha256 of the file); empty without a manifest.
+
+    Raises WeightsError if the manifest is no JSON of that form.
+    """
+    path = (folder or weights_folder()) / MANIFEST
+    if not path.is_file():
+        return []
+    try:
+        entries: list[dict[str, Any]] = json.loads(path.read_text())["files"]
+        for entry in entries:
+            _ = str(entry["arm"]), float(entry["lmbda"]), str(entry["file"]), str(entry["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path} is damaged ({type(error).__name__}: {error}); restore it") from error
+    return entries
+
+
+def load_model(arm: str, lmbda: float, folder: Path | None = None) -> tuple[MeanScaleHyperprior, ModelInfo]:
+    """Return the network of `arm` at `lmbda`, float32 and in eval mode, and what its file says of it.
+
+    Raises WeightsError if there are no such weights (saying which exist), or if the file is missing,
+    truncated, altered, or does not fit the network.
+    """
+    from benchmark.learned.network import network_from_state_dict
+
+    folder = folder or weights_folder()
+    entry = _find_entry(folder, arm, lmbda)
+    path = folder / entry["file"]
+    check_file(path, entry["sha256"])
+    state, info = read_weights(path, folder)
+    try:
+        return network_from_state_dict(state), info
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+
+
+def check_file(path: Path, sha256: str) -> None:
+    """Raise WeightsError, with both hashes, unless `path` is the file that was released."""
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing, though the manifest names it; restore it or reinstall")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != sha256:
+        raise WeightsError(f"{path} is damaged: sha256 {found}, expected {sha256}; restore it or reinstall")
+
+
+def read_weights(path: Path, folder: Path | None = None) -> tuple[dict[str, Tensor], ModelInfo]:
+    """Return (float32 tensors, info) of a weights file; differences are added to their base in `folder`.
+
+    Raises WeightsError if the file is damaged, no weights file, or of another content than it says.
+    """
+    tensors, metadata = _read_safetensors(path)
+    state = {name: tensor.float() for name, tensor in tensors.items()}
+    base = metadata.get("base")
+    if base is not None:
+        state = _add_to_base(path, state, (folder or weights_folder()) / base)
+    try:
+        info = _info_from(metadata)
+    except (KeyError, TypeError, ValueError, AttributeError, BenchError) as error:
+        raise WeightsError(f"{path}: its metadata lacks or garbles a field ({error})") from error
+    found = content_sha256(state)
+    if found != info.sha256:
+        raise WeightsError(
+            f"{path}: the tensors' sha256 is {found}, its metadata says {info.sha256}: damaged"
+        )
+    return state, info
+
+
+def write_weights(
+    folder: Path,
+    state: Mapping[str, Tensor],
+    *,
+    arm: str,
+    lmbda: float,
+    settings: Mapping[str, QuantizerSettings],
+    provenance: Mapping[str, Any],
+    base: tuple[str, float] | None = None,
+) -> Path:
+    """Write `state` as float16 to `folder`/`arm`/`lmbda`.safetensors and enter it in the manifest.
+
+    `base` is the (arm, lmbda) of a model in the same folder: then only tensors that differ from it are kept,
+    as differences. Raises WeightsError if a number does not fit float16 or the base is missing.
+    """
+    from safetensors.torch import save
+
+    base_file = _find_entry(folder, *base)["file"] if base else None
+    base_state = read_weights(folder / base_file, folder)[0] if base_file else {}
+    tensors = _to_half(state, base_state)
+    loaded = {**base_state, **{n: base_state.get(n, 0) + t.float() for n, t in tensors.items()}}
+    metadata = {
+        "arm": arm,
+        "lmbda": lmbda,
+        "N": state["g_a.0.weight"].shape[0],
+        "M": state["g_a.6.weight"].shape[0],
+        "linear_branch": "g_a_linear.weight" in state,
+        "sha256": content_sha256(loaded),
+        "settings": {name: vars(value) for name, value in settings.items()},
+        "provenance": dict(provenance),
+        "base": base_file,
+    }
+    file = f"{arm}/{lmbda:g}.safetensors"
+    data = save(tensors, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+    _write_atomically(folder / file, data)
+    _enter(folder, {"arm": arm, "lmbda": lmbda, "file": file, "bytes": len(data)}, data)
+    return folder / file
+
+
+def content_sha256(state: Mapping[str, Tensor]) -> str:
+    """Return a sha256 over names, shapes and float32 values, independent of order, file and memory layout."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        values = state[name].detach().float().cpu().contiguous().numpy()
+        digest.update(f"{name} {list(values.shape)}\n".encode())
+        digest.update(values.astype("<f4", copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def _find_entry(folder: Path, arm: str, lmbda: float) -> dict[str, Any]:
+    entries = read_manifest(folder)
+    for entry in entries:
+        if entry["arm"] == arm and float(entry["lmbda"]) == lmbda:
+            return entry
+    of_arm = ", ".join(f"{x:g}" for x in sorted(e["lmbda"] for e in entries if e["arm"] == arm))
+    if of_arm:
+        raise WeightsError(f"arm {arm!r} has no weights for lmbda {lmbda:g}; there are: {of_arm}")
+    arms = ", ".join(sorted({e["arm"] for e in entries})) or "none"
+    raise WeightsError(f"no weights for arm {arm!r} in {folder}; arms with weights: {arms}")
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file")
+    if path.stat().st_size > _LARGEST_BYTES:
+        raise WeightsError(f"{path}: {path.stat().st_size} bytes are no weights of this network")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {})[_METADATA_KEY])
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(metadata)  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} is damaged or no weights file of this project: {error}") from error
+
+
+def _add_to_base(path: Path, differences: dict[str, Tensor], base: Path) -> dict[str, Tensor]:
+    tensors, metadata = _read_safetensors(base)
+    if metadata.get("base") is not None:
+        raise WeightsError(f"{path}: its base {base} holds differences itself")
+    state = {name: tensor.float() for name, tensor in tensors.items()}
+    for name, difference in differences.items():
+        if name not in state or state[name].shape != difference.shape:
+            raise WeightsError(f"{path}: {name} does not fit the base {base}")
+        state[name] = state[name] + difference
+    return state
+
+
+def _to_half(state: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    import torch
+
+    tensors = {}
+    for name, tensor in state.items():
+        value = tensor.detach().float().cpu()
+        if name in base:
+            value = value - base[name]
+            if not bool(value.any()):
+                continue
+        tensors[name] = value.to(torch.float16).contiguous()
+        if not bool(torch.isfinite(tensors[name]).all()):
+            raise WeightsError(
+                f"{name} has values beyond float16's range (largest {float(value.abs().max()):g})"
+            )
+    return tensors
+
+
+def _info_from(metadata: dict[str, Any]) -> ModelInfo:
+    from benchmark.learned.quantizers import QuantizerSettings
+
+    settings = {name: QuantizerSettings(**fields) for name, fields in metadata["settings"].items()}
+    return ModelInfo(
+        arm=str(metadata["arm"]),
+        lmbda=float(metadata["lmbda"]),
+        N=int(metadata["N"]),
+        M=int(metadata["M"]),
+        linear_branch=bool(metadata["linear_branch"]),
+        sha256=str(metadata["sha256"]),
+        settings=settings,
+        provenance=metadata["provenance"],
+        base=metadata["base"],
+    )
+
+
+def _enter(folder: Path, entry: dict[str, Any], data: bytes) -> None:
+    entry = {**entry, "sha256": hashlib.sha256(data).hexdigest()}
+    others = [e for e in read_manifest(folder) if e["file"] != entry["file"]]
+    files = sorted([*others, entry], key=lambda e: (e["arm"], e["lmbda"]))
+    _write_atomically(folder / MANIFEST, (json.dumps({"files": files}, indent=1) + "\n").encode())
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)

@@ -1,0 +1,140 @@
+"""Training photographs in memory: which are held out, how lossy ones are cleaned, random crops."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmark.codecs.base import Image
+from benchmark.errors import TrainingError
+from benchmark.images import load_image
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
+_LOSSY = {".jpg", ".jpeg"}
+_HELD_OUT_SHARE, _HELD_OUT_MOST = 10, 20
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One file of the training data."""
+
+    path: Path
+    sha256: str
+
+    @property
+    def draw(self) -> float:
+        """A number in [0, 1) that depends on the file's content alone."""
+        return int(self.sha256[:8], 16) / 2.0**32
+
+
+@dataclass(frozen=True)
+class Split:
+    """The data of one training: photographs to learn from, and those that are held out."""
+
+    train: tuple[Photograph, ...]
+    held_out: tuple[Photograph, ...]
+
+    def digest(self) -> str:
+        """Return a sha256 over the contents of both parts, independent of file names."""
+        parts = [
+            "train",
+            *sorted(p.sha256 for p in self.train),
+            "held out",
+            *sorted(p.sha256 for p in self.held_out),
+        ]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def split_photographs(folder: Path) -> Split:
+    """Find the photographs under `folder` and hold out some of each sub-folder, by content.
+
+    In each folder the files with the smallest sha256 are held out: a tenth, at most 20. (The project's own
+    data: 4 of 39 wikimedia and 20 of 500 bsds500 photographs.) They serve validation, calibration and the
+    choice between variants; no training sees them. Raises TrainingError if `folder` holds too few images.
+    """
+    if not folder.is_dir():
+        raise TrainingError(
+            f"--data {folder}: no such folder; give one with photographs, lossless if possible"
+        )
+    by_folder: dict[Path, list[Photograph]] = defaultdict(list)
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in _SUFFIXES and path.is_file():
+            by_folder[path.parent].append(Photograph(path, hashlib.sha256(path.read_bytes()).hexdigest()))
+    train: list[Photograph] = []
+    held_out: list[Photograph] = []
+    for photographs in by_folder.values():
+        photographs.sort(key=lambda p: p.sha256)
+        count = min(_HELD_OUT_MOST, -(-len(photographs) // _HELD_OUT_SHARE))
+        held_out += photographs[:count]
+        train += photographs[count:]
+    if not train:
+        raise TrainingError(
+            f"--data {folder}: {len(held_out)} photographs; at least two in one folder are needed"
+        )
+    return Split(tuple(train), tuple(held_out))
+
+
+def load_clean(photograph: Photograph, least_side: int) -> Image:
+    """Load a photograph; one that was JPEG is shrunk by 0.62 to 0.8, so that its block artefacts vanish."""
+    pixels = load_image(photograph.path).pixels
+    if photograph.path.suffix.lower() in _LOSSY:
+        pixels = _shrink(pixels, 0.62 + 0.18 * photograph.draw, least_side)
+    return pixels
+
+
+def load_for_training(photographs: Sequence[Photograph], crop: int) -> list[Image]:
+    """Load the photographs, and of each lossless one a second, smaller copy: more scales to learn from.
+
+    Everything is decoded and scaled once, before the first step. Images smaller than the crop are left out.
+    """
+    images: list[Image] = []
+    for photograph in photographs:
+        pixels = load_clean(photograph, crop)
+        images.append(pixels)
+        if photograph.path.suffix.lower() not in _LOSSY:
+            images.append(_shrink(pixels, 0.5 + 0.3 * photograph.draw, crop))
+    images = [pixels for pixels in images if min(pixels.shape[:2]) >= crop]
+    if not images:
+        raise TrainingError(
+            f"no photograph is as large as the crop, {crop}x{crop}; lower `crop` in the recipe"
+        )
+    return images
+
+
+def _shrink(pixels: Image, factor: float, least_side: int) -> Image:
+    height, width = pixels.shape[:2]
+    factor = min(1.0, max(factor, least_side / min(height, width)))
+    size = (round(width * factor), round(height * factor))
+    return np.asarray(PIL.Image.fromarray(pixels).resize(size, PIL.Image.Resampling.LANCZOS))
+
+
+class RandomCrops:
+    """Batches of crops: image (by area), place and mirroring at random; a function of (seed, step)."""
+
+    def __init__(self, images: Sequence[Image], crop: int, batch: int, seed: int) -> None:
+        self._images, self._crop, self._batch, self._seed = images, crop, batch, seed
+        areas = np.array([(i.shape[0] - crop + 1) * (i.shape[1] - crop + 1) for i in images], np.float64)
+        self._cumulative = np.cumsum(areas / areas.sum())
+
+    def batch(self, step: int) -> Tensor:
+        """Return the batch of `step`: float32 [batch, 3, crop, crop] in [0, 1], channels last in memory."""
+        rng = np.random.default_rng([self._seed, step])
+        crops: NDArray[np.uint8] = np.stack([self._draw(rng) for _ in range(self._batch)])
+        return torch.from_numpy(crops).permute(0, 3, 1, 2).float().div_(255)
+
+    def _draw(self, rng: np.random.Generator) -> Image:
+        choice = min(int(np.searchsorted(self._cumulative, rng.random())), len(self._images) - 1)
+        image = self._images[choice]
+        top = int(rng.integers(image.shape[0] - self._crop + 1))
+        left = int(rng.integers(image.shape[1] - self._crop + 1))
+        crop = image[top : top + self._crop, left : left + self._crop]
+        return crop[:, ::-1] if rng.random() < 0.5 else crop

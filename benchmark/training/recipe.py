@@ -1,0 +1,90 @@
+"""A recipe: all that a training depends on beside its data, read from TOML, kept in the checkpoint."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from benchmark.errors import TrainingError, did_you_mean
+
+Proxy = Literal["noise", "ste", "mixed"]
+
+
+class Schedule(BaseModel):
+    """What every recipe has: steps, batches and the learning rate's course."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str
+    lmbda: float = Field(gt=0, lt=10)
+    steps: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    crop: int = Field(ge=64)
+    learning_rate: float = Field(gt=0, le=1)
+    warmup_steps: int = Field(ge=0)
+    hold: float = Field(ge=0, le=1)
+    """The share of the steps before the learning rate begins to fall, linearly, to zero."""
+    clip_norm: float = Field(gt=0)
+    seed: int = Field(ge=0, lt=2**31)
+    precision: Literal["bf16", "fp32"] = "bf16"
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> Schedule:
+        if self.crop % 64:
+            raise ValueError(f"crop is {self.crop}: it must be a multiple of 64, the network's downsampling")
+        return self
+
+    def learning_rate_at(self, step: int) -> float:
+        """Return the learning rate of `step` (0 is the first): linear warm-up, hold, linear decay to zero."""
+        rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        decay_from = self.hold * self.steps
+        fall = 1.0 if step < decay_from else (self.steps - step) / (self.steps - decay_from)
+        return self.learning_rate * min(rise, fall)
+
+
+class TrainRecipe(Schedule):
+    """Step 1: the whole network, end to end, with a differentiable stand-in for quantization."""
+
+    N: int = Field(ge=1, le=1024)
+    M: int = Field(ge=1, le=1024)
+    linear_branch: bool = False
+    proxy: Proxy = "noise"
+
+
+_Recipe = TypeVar("_Recipe", bound=Schedule)
+
+
+def load_recipe(kind: type[_Recipe], name: str, **changes: float | str | None) -> _Recipe:
+    """Read the recipe `name`, one of the package's or the path of a TOML file, with fields overridden.
+
+    Changes that are None are left as the file has them. Raises TrainingError naming file, field and remedy.
+    """
+    path = Path(name)
+    text = path.read_text() if path.is_file() else _shipped(name)
+    try:
+        fields = tomllib.loads(text)
+        return kind.model_validate(
+            fields | {key: value for key, value in changes.items() if value is not None}
+        )
+    except tomllib.TOMLDecodeError as error:
+        raise TrainingError(f"recipe {name}: not valid TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "recipe"
+        known = did_you_mean(field, kind.model_fields) if first["type"] == "extra_forbidden" else ""
+        raise TrainingError(f"recipe {name}: {field}: {first['msg']} {known}".rstrip()) from error
+
+
+def _shipped(name: str) -> str:
+    folder = resources.files("benchmark.training") / "recipes"
+    file = folder / f"{name}.toml"
+    if not file.is_file():
+        names = [entry.name.removesuffix(".toml") for entry in folder.iterdir()]
+        raise TrainingError(
+            f"no recipe file and no recipe of the package: {name!r}; {did_you_mean(name, names)}"
+        )
+    return file.read_text()
