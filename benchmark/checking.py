@@ -40,11 +40,14 @@ class Findings:
     def raise_missing(self) -> None:
         """Raise DatasetError if images are missing."""
         if self.missing:
-            names = ", ".join(self.missing[:5]) + (", ..." if len(self.missing) > 5 else "")
+            name, size = self.manifest.name, len(self.manifest.images)
+            some = ", ".join(self.missing[:5]) + (", ..." if len(self.missing) > 5 else "")
+            remedy = f"--allow-partial runs with the {len(self.images)} at hand"
+            if not self.manifest.package:
+                remedy = f"`bench fetch {name}` downloads the set, {remedy}"
             raise DatasetError(
-                f"dataset {self.manifest.name}: {len(self.missing)} of {len(self.manifest.images)} images "
-                f"are missing in {str(self.folder)!r}: {names}; `bench fetch {self.manifest.name}` downloads the "
-                f"set, --allow-partial runs with the {len(self.images)} at hand"
+                f"dataset {name}: {len(self.missing)} of {size} images are missing in "
+                f"{str(self.folder)!r}: {some}; {remedy}"
             )
 
     def _remedy(self) -> str:

@@ -101,13 +101,12 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
     from benchmark.fetching import download
 
     folder = cache_folder(name)
-    before = inspect(manifest, folder)
-    if not before.complete:
-        download(manifest, folder, [*before.missing, *before.faults], progress)
-    after = inspect(manifest, folder)
-    after.raise_faults()
-    after.raise_missing()
-    keep_hashes(after)
+    if not inspect(manifest, folder).complete:
+        download(manifest, folder, progress)
+    findings = inspect(manifest, folder)
+    findings.raise_faults()
+    findings.raise_missing()
+    keep_hashes(findings)
     return folder
 
 
@@ -137,9 +136,8 @@ def _search(
     from benchmark.checking import inspect
 
     cache = cache_folder(manifest.name)
-    places = [_package_folder(manifest)] if manifest.package else [*_user_folders(manifest, data_dir), cache]
     partial = []
-    for place in places:
+    for place in list_places(manifest, data_dir):
         findings = inspect(manifest, place)
         findings.raise_faults()
         if findings.complete:
@@ -152,6 +150,13 @@ def _search(
     if manifest.package:
         return findings
     return inspect(manifest, fetch(manifest.name, progress))
+
+
+def list_places(manifest: Manifest, data_dir: Path | None = None) -> list[Path]:
+    """Return the folders of this machine where the images of `manifest` are looked for, in this order."""
+    if manifest.package:
+        return [_package_folder(manifest)]
+    return [*_user_folders(manifest, data_dir), cache_folder(manifest.name)]
 
 
 def _user_folders(manifest: Manifest, data_dir: Path | None) -> list[Path]:

@@ -14,30 +14,31 @@ from urllib.parse import urlsplit
 import pooch
 import requests
 
+from benchmark.checking import inspect
 from benchmark.datasets import Progress
 from benchmark.errors import DatasetError
 from benchmark.manifests import Manifest
 
 _TIMEOUT_SECONDS = (15, 60)  # to connect, and between two pieces
-_PIECE_BYTES = 1 << 16
+_PIECE_BYTES = 1 << 13  # what a broken connection may lose
 
 
-def download(
-    manifest: Manifest, folder: Path, names: Sequence[str], progress: Progress | None = None
-) -> None:
-    """Bring the images `names` of `manifest` into `folder`, each under its name only when it is whole.
+def download(manifest: Manifest, folder: Path, progress: Progress | None) -> None:
+    """Bring what is missing or altered of `manifest` into `folder`, each file only once it is whole.
 
     Raises DatasetError, with the remedy, if the server cannot be reached, does not have a file, breaks off or
     sends other bytes than the manifest promises, or if `folder` cannot be written.
     """
     pooch.get_logger().setLevel(logging.WARNING)
-    hint = f"or put the images ({manifest.homepage}) into DIR/{manifest.name} and give --data-dir DIR"
+    hint = f"or put the images (from {manifest.homepage}) into DIR/{manifest.name} and give --data-dir DIR"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone_in(folder):
-            if manifest.archive:
+            findings = inspect(manifest, folder)  # here, as another process may just have brought them
+            names = [*findings.missing, *findings.faults]
+            if manifest.archive and names:
                 _download_archive(manifest, folder, names, progress)
-            else:
+            elif names:
                 _download_files(manifest, folder, names, progress)
     except requests.RequestException as error:
         raise DatasetError(f"dataset {manifest.name}: {_in_words(error)}, {hint}") from error
@@ -88,7 +89,7 @@ def _retrieve(url: str, sha256: str | None, folder: Path, name: str, progress: P
     downloader = ResumingDownloader(folder / f".{name}.part", progress)
     try:
         pooch.retrieve(url, sha256 and f"sha256:{sha256}", name, folder, downloader=downloader)
-    except requests.RequestException:
+    except requests.RequestException:  # some of these are ValueErrors
         raise
     except ValueError as error:  # pooch's word for a wrong hash: it names file, expected and found hash
         raise DatasetError(f"{url}: {error}; run again, or report that the source has changed") from error

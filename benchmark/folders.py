@@ -38,8 +38,8 @@ def read_folder(name: str, folder: Path, *, allow_partial: bool) -> Dataset:
     """Return the images that lie in `folder` itself, not below it, sorted by file name.
 
     A file that has an image's suffix must be one: DatasetError names each that cannot be read, and with
-    `allow_partial` they are left out but counted in `size`. Other files are passed over, with a note, as
-    are hidden ones without a word. Raises DatasetError too if `folder` is none or holds no image.
+    `allow_partial` they are left out but counted in `size`. Other files are passed over with a note, hidden
+    ones without. Raises DatasetError too if `folder` is none or holds no image.
     """
     folder = folder.expanduser().absolute()
     try:

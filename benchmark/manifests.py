@@ -43,7 +43,7 @@ class Manifest:
     name: str
     images: tuple[Expected, ...]
     summary: str
-    homepage: str = ""
+    homepage: str
     license: str = ""
     url: str | None = None
     archive: str | None = None
@@ -80,8 +80,9 @@ def read_manifest(path: Path) -> Manifest:
             if image.name in images:
                 raise DatasetError(f"{path}, line {number}: {image.name!r} is listed twice")
             images[image.name] = image
-    if len(header.keys() & {"url", "archive", "package"}) != 1 or "summary" not in header or not images:
-        raise DatasetError(f"{path}: needs images, a summary, and one of url, archive and package")
+    sources = header.keys() & {"url", "archive", "package"}
+    if len(sources) != 1 or not images or not {"summary", "homepage"} <= header.keys():
+        raise DatasetError(f"{path}: needs images, summary, homepage, and one of url, archive and package")
     return Manifest(path.stem, tuple(images.values()), **header)
 
 
