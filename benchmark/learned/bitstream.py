@@ -10,7 +10,7 @@ from benchmark.errors import BitstreamError
 
 MAGIC = b"bLC"
 VERSION = 1
-MODEL_ID_BYTES = 6
+MODEL_ID_BYTES = 4
 """Bytes of the model's sha256 that a stream carries."""
 LARGEST_SIDE = 2**16 - 1
 LARGEST_PIXELS = 2**27
@@ -29,7 +29,7 @@ class Header:
     """What stands before the streams."""
 
     model_id: bytes
-    """The first 6 bytes of the sha256 that identifies the weights."""
+    """The first 4 bytes of the sha256 that identifies the weights."""
     width: int
     height: int
     quantizer: str
@@ -51,17 +51,25 @@ def stored_delta(delta: float) -> float:
     return float(struct.unpack("<f", struct.pack("<f", delta))[0])
 
 
-def pack(container: Container) -> bytes:
-    """Return the bytes of `container`."""
-    header = container.header
-    body = (
+def head(header: Header, hyper_stream: bytes) -> bytes:
+    """Return all that stands before the latent stream."""
+    return (
         _FIXED.pack(MAGIC, VERSION, header.model_id, QUANTIZER_IDS[header.quantizer], header.delta)
         + _varint(header.width)
         + _varint(header.height)
-        + _varint(len(container.hyper_stream))
-        + container.hyper_stream
-        + container.latent_stream
+        + _varint(len(hyper_stream))
+        + hyper_stream
     )
+
+
+def latent_seed(header: Header, hyper_stream: bytes) -> int:
+    """Return the seed of the latent stream, 1 to 2^32 - 1: it binds that stream to all that stands before it."""
+    return max(zlib.crc32(head(header, hyper_stream)), 1)
+
+
+def pack(container: Container) -> bytes:
+    """Return the bytes of `container`."""
+    body = head(container.header, container.hyper_stream) + container.latent_stream
     return body + _CHECKSUM.pack(zlib.crc32(body))
 
 
@@ -72,7 +80,9 @@ def unpack(data: bytes) -> Container:
     covers every byte before it), or whose header is out of range. Costs one pass over the bytes.
     """
     if len(data) < _LEAST_BYTES or not data.startswith(MAGIC):
-        raise BitstreamError(f"{len(data)} bytes that are no stream of a learned codec (no {MAGIC!r} at the start)")
+        raise BitstreamError(
+            f"{len(data)} bytes that are no stream of a learned codec (no {MAGIC!r} at the start)"
+        )
     _, version, model_id, quantizer_id, delta = _FIXED.unpack_from(data)
     if version != VERSION:
         raise BitstreamError(f"the stream has version {version} of the format, this decoder reads {VERSION}")
@@ -88,7 +98,9 @@ def unpack(data: bytes) -> Container:
     _check_size(width, height)
     hyper_bytes, at = _read_varint(body, at, "length of the hyper-latent stream")
     if hyper_bytes > len(body) - at:
-        raise BitstreamError(f"a hyper-latent stream of {hyper_bytes} bytes cannot be in {len(body) - at} bytes")
+        raise BitstreamError(
+            f"a hyper-latent stream of {hyper_bytes} bytes cannot be in {len(body) - at} bytes"
+        )
     header = Header(model_id, width, height, _QUANTIZER_NAMES[quantizer_id], delta)
     return Container(header, body[at : at + hyper_bytes], body[at + hyper_bytes :])
 

@@ -24,7 +24,7 @@ from benchmark.learned.entropy import (
     Alphabets,
     AnsCoder,
     Ints,
-    check_exhausted,
+    check_end,
     escape_bits,
     frequencies,
     from_bytes,
@@ -118,7 +118,9 @@ def _on_grid(
     largest = float((weight.abs().sum(summed) * _LARGEST_ACTIVATION + bias.abs()).max())
     bits = _EXACT_BITS - 1 - _ACTIVATION_BITS - math.ceil(math.log2(max(largest, 1.0)))
     if bits < 8:
-        raise WeightsError(f"h_s has weights so large (sum of magnitudes {largest:.3g}) that no exact grid holds them")
+        raise WeightsError(
+            f"h_s has weights so large (sum of magnitudes {largest:.3g}) that no exact grid holds them"
+        )
     unit = 2.0**bits
     fine = 2.0 ** (bits + _ACTIVATION_BITS)
     return (weight * unit).round() / unit, (bias * fine).round() / fine
@@ -147,7 +149,9 @@ class HyperLatents:
         """Return int32 [N, L], z [1, N, h, w] minus its channel's median, rounded. Raises CodecError for NaN."""
         flat = z[0].flatten(1).double().numpy() - self._medians[:, None]
         if not np.abs(flat).max() < _LARGEST_SYMBOL:
-            raise CodecError("the hyper-latent has values that are not finite or absurdly large: damaged weights?")
+            raise CodecError(
+                "the hyper-latent has values that are not finite or absurdly large: damaged weights?"
+            )
         return np.rint(flat).astype(np.int32)
 
     def dequantize(self, symbols: Ints) -> NDArray[np.float64]:
@@ -164,7 +168,7 @@ class HyperLatents:
         """Return the int32 [N, length] symbols. Raises BitstreamError."""
         coder = from_bytes(stream)
         symbols = pop(coder, self._contexts(length), self._alphabets)
-        check_exhausted(coder, "hyper-latent")
+        check_end(coder, 0, "hyper-latent")
         return symbols.reshape(-1, length)
 
     def _contexts(self, length: int) -> NDArray[np.uint16]:
@@ -185,7 +189,9 @@ class HyperLatents:
         return float(self._bits.min(axis=1).sum()) * length
 
 
-def _cumulative(x: NDArray[np.float64], parameters: list[tuple[NDArray[np.float64], ...]]) -> NDArray[np.float64]:
+def _cumulative(
+    x: NDArray[np.float64], parameters: list[tuple[NDArray[np.float64], ...]]
+) -> NDArray[np.float64]:
     """Return the bottleneck's cumulative distribution at x [N, points]: Balle et al. 2018, appendix 6.1.
 
     Every sum is written out in a fixed order, and no function is used whose last bit may differ.

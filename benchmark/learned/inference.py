@@ -32,7 +32,12 @@ class Transforms:
             a, s = network.g_a, network.g_s
             self._analysis = [down(a[0], _gdn(a[1])), down(a[2], _gdn(a[3])), down(a[4], _gdn(a[5]))]
             self._analysis.append(down(a[6], _identity))
-            self._synthesis = [up(s[0], _gdn(s[1])), up(s[2], _gdn(s[3])), up(s[4], _gdn(s[5])), up_phases(s[6])]
+            self._synthesis = [
+                up(s[0], _gdn(s[1])),
+                up(s[2], _gdn(s[3])),
+                up(s[4], _gdn(s[5])),
+                up_phases(s[6]),
+            ]
 
     @torch.inference_mode()
     def analysis(self, image: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
@@ -46,7 +51,9 @@ class Transforms:
             for start in range(0, image.shape[0], _STRIP_LATENTS * LATENT_STRIDE):
                 rows = image[start : start + _STRIP_LATENTS * LATENT_STRIDE]
                 top = start // LATENT_STRIDE
-                y[:, :, top : top + rows.shape[0] // LATENT_STRIDE] += self._network.g_a_linear(_to_tensor(rows))
+                y[:, :, top : top + rows.shape[0] // LATENT_STRIDE] += self._network.g_a_linear(
+                    _to_tensor(rows)
+                )
         return y, self._network.hyper_analysis(y)
 
     @torch.inference_mode()

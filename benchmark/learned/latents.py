@@ -13,12 +13,13 @@ from benchmark.learned.entropy import (
     Categorical,
     Contexts,
     Ints,
-    check_exhausted,
+    check_end,
     escape_bits,
     frequencies,
     from_bytes,
     pop,
     push,
+    seeded,
     to_bytes,
 )
 from benchmark.learned.quantizers import Quantizer, QuantizerSettings, Tcq, get_quantizer
@@ -47,9 +48,9 @@ class IndexCoder:
             self._alphabets = _halves(self._tables, rows)
             self._parity_rows = _parity_rows(rows)
 
-    def encode(self, indices: Ints, scale_index: Contexts) -> bytes:
-        """Return the stream of `indices`."""
-        coder = AnsCoder()
+    def encode(self, indices: Ints, scale_index: Contexts, seed: int) -> bytes:
+        """Return the stream of `indices`; `seed`, 1 to 2^32 - 1, must be known to the decoder."""
+        coder = seeded(seed)
         if self._machine is None:
             push(coder, indices.ravel(), scale_index.ravel(), self._alphabets)
             return to_bytes(coder)
@@ -61,12 +62,14 @@ class IndexCoder:
         coder.encode_reverse(parity.T.ravel().astype(np.int32), _PARITIES, self._parity_rows[by_position])
         return to_bytes(coder)
 
-    def decode(self, stream: bytes, scale_index: Contexts) -> Ints:
-        """Return the int32 [C, L] indices. Raises BitstreamError."""
+    def decode(self, stream: bytes, scale_index: Contexts, seed: int) -> Ints:
+        """Return the int32 [C, L] indices. Raises BitstreamError, also for a stream of another seed."""
         coder = from_bytes(stream)
-        contexts = scale_index if self._machine is None else self._pop_parities(coder, scale_index, self._machine)
+        contexts = (
+            scale_index if self._machine is None else self._pop_parities(coder, scale_index, self._machine)
+        )
         indices = pop(coder, contexts.ravel(), self._alphabets)
-        check_exhausted(coder, "latent")
+        check_end(coder, seed, "latent")
         return indices.reshape(scale_index.shape)
 
     def _pop_parities(self, coder: AnsCoder, scale_index: Contexts, machine: Trellis) -> Contexts:
@@ -84,7 +87,9 @@ class IndexCoder:
         at = np.zeros(channels, np.intp)
         contexts = np.empty((channels, length), np.uint8)
         for start in range(0, length, _POSITIONS_AT_ONCE):
-            scales = np.ascontiguousarray(scale_index[:, start : start + _POSITIONS_AT_ONCE].T).astype(np.intp)
+            scales = np.ascontiguousarray(scale_index[:, start : start + _POSITIONS_AT_ONCE].T).astype(
+                np.intp
+            )
             states = np.empty_like(scales)
             parities = np.empty(scales.shape, np.int32)
             for t, scale in enumerate(scales):
@@ -136,7 +141,9 @@ def _integer_rows(tables: PmfTables) -> NDArray[np.int64]:
     return every.reshape(-1, every.shape[2])
 
 
-def _listed(tables: PmfTables, row: NDArray[np.int64], scale: int, first: int, step: int) -> NDArray[np.int64]:
+def _listed(
+    tables: PmfTables, row: NDArray[np.int64], scale: int, first: int, step: int
+) -> NDArray[np.int64]:
     radius = int(tables.radius[scale])
     return row[tables.max_radius + first : tables.max_radius + radius + 1 : step]
 
