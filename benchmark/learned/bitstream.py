@@ -63,7 +63,7 @@ def head(header: Header, hyper_stream: bytes) -> bytes:
 
 
 def latent_seed(header: Header, hyper_stream: bytes) -> int:
-    """Return the seed of the latent stream, 1 to 2^32 - 1: it binds that stream to all that stands before it."""
+    """Return the seed of the latent stream, not 0: it binds that stream to all that stands before it."""
     return max(zlib.crc32(head(header, hyper_stream)), 1)
 
 

@@ -1,4 +1,4 @@
-"""The learned codecs in the registry: an arm (which weights) and a quantizer, at the lambdas that have weights."""
+"""The learned codecs of the registry: an arm (which weights) and a quantizer, at the lambdas with weights."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ class LearnedCodec(Codec):
         points = available(self._arm, self._folder)
         if not points:
             raise CodecUnavailableError(
-                f"{self.name}: no weights for arm {self._arm!r} in {self._folder}; train them (bench train), or "
-                f"name a folder that has them in BENCH_WEIGHTS_DIR"
+                f"{self.name}: no weights for arm {self._arm!r} in {self._folder}; train them (bench train) "
+                f"or name a folder that has them in BENCH_WEIGHTS_DIR"
             )
         return points
 
@@ -97,8 +97,8 @@ class LearnedCodec(Codec):
 
 
 @lru_cache(maxsize=32)
-def _identities(arm: str, folder: Path, manifest_changed: int) -> dict[bytes, float]:  # noqa: ARG001
-    """Return {model id: lambda}, from the files' metadata alone; `manifest_changed` only renews the cache."""
+def _identities(arm: str, folder: Path, manifest_changed: int) -> dict[bytes, float]:
+    """Return {model id: lambda} from the files' metadata alone; `manifest_changed` only renews the cache."""
     from safetensors import SafetensorError, safe_open
 
     found = {}

@@ -1,11 +1,11 @@
 """Integers to bytes and back: the hyper-latents and the quantization indices through an ANS coder.
 
-The coder is the `constriction` package's (asymmetric numeral systems, 64-bit state, 24-bit frequencies). Every
-frequency comes from tables that are the same bits on every machine, by operations that IEEE-754 rounds
+The coder is the `constriction` package's (asymmetric numeral systems, 64-bit state, 24-bit frequencies).
+Every frequency comes from tables that are the same bits on every machine, by operations that IEEE-754 rounds
 correctly, so a stream reads alike everywhere.
 
-Samples that share a table are coded together, one call a table. With trellis-coded quantization the table of a
-sample hangs on the parities before it in its channel, so an index goes in two parts, by the chain rule
+Samples that share a table are coded together, one call a table. With trellis-coded quantization the table of
+a sample hangs on the parities before it in its channel, so an index goes in two parts, by the chain rule
 P(k) = P(parity) * P(k | parity): the parities first, position by position and all channels at once, which
 fixes every state; then the rest, grouped by table like the scalar case.
 """
@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BitstreamError
-from benchmark.learned.tables import PmfTables
 
 # constriction's submodules are attributes: no import statement reaches into them
 AnsCoder = constriction.stream.stack.AnsCoder
@@ -53,7 +52,7 @@ class Alphabets:
 
     @cached_property
     def models(self) -> list[Any]:
-        """Return one entropy model a context. The coder scales the integers with one division: no free order."""
+        """Return one entropy model a context, scaled from the integers by one division: no free order."""
         return [Categorical(row.astype(np.float64), perfect=False) for row in self.frequencies]
 
 
@@ -69,7 +68,7 @@ def to_bytes(coder: AnsCoder) -> bytes:
 
 
 def from_bytes(stream: bytes) -> AnsCoder:
-    """Return a coder that decodes what `to_bytes` wrote. Raises BitstreamError for a stream not so written."""
+    """Return a coder that decodes what `to_bytes` wrote. Raises BitstreamError for other streams."""
     if stream.endswith(b"\0"):
         raise BitstreamError("an entropy-coded stream ends in a zero byte, which no encoder writes")
     words = np.frombuffer(stream + bytes(-len(stream) % 4), dtype="<u4")

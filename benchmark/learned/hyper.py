@@ -10,8 +10,6 @@ scales) acts on single elements, and IEEE-754 defines the result.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import cast
 
 import numpy as np
 import torch
@@ -127,7 +125,7 @@ def _on_grid(
 
 
 class HyperLatents:
-    """The coder of z: one table a channel from the entropy bottleneck, by operations exact on every machine."""
+    """The coder of z: one table a channel from the entropy bottleneck, the same bits on every machine."""
 
     def __init__(self, network: MeanScaleHyperprior) -> None:
         bottleneck = network.entropy_bottleneck
@@ -146,7 +144,7 @@ class HyperLatents:
         self._alphabets, self._bits = _channel_tables(_cumulative(edges, parameters))
 
     def symbols(self, z: Tensor) -> Ints:
-        """Return int32 [N, L], z [1, N, h, w] minus its channel's median, rounded. Raises CodecError for NaN."""
+        """Return int32 [N, L], z [1, N, h, w] minus its channel's median, rounded. CodecError for NaN."""
         flat = z[0].flatten(1).double().numpy() - self._medians[:, None]
         if not np.abs(flat).max() < _LARGEST_SYMBOL:
             raise CodecError(
@@ -198,12 +196,12 @@ def _cumulative(
     """
     rows = [x]
     for matrix, bias, factor in parameters:
-        matrix = _softplus(matrix)
+        weight = _softplus(matrix)
         out = []
-        for i in range(matrix.shape[1]):
+        for i in range(weight.shape[1]):
             total = np.broadcast_to(bias[:, i], x.shape)
             for j, row in enumerate(rows):
-                total = total + matrix[:, i, j, None] * row
+                total = total + weight[:, i, j, None] * row
             out.append(total if factor is None else total + _tanh(factor[:, i]) * _tanh(total))
         rows = out
     return _sigmoid(rows[0])
@@ -223,7 +221,7 @@ def _softplus(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _channel_tables(cumulative: NDArray[np.float64]) -> tuple[Alphabets, NDArray[np.float64]]:
-    """Return the alphabets of all channels and float64 [N, widest + 1] bits, the escape after the last symbol."""
+    """Return the alphabets of all channels and float64 [N, widest + 1] bits, the escape after the symbols."""
     keep = 1.0 - ESCAPE_FLOOR
     firsts, counts, listed, bits = [], [], [], []
     for row in cumulative:

@@ -103,7 +103,7 @@ class IndexCoder:
 
     @cached_property
     def _bits(self) -> NDArray[np.float64]:
-        """Return float64 [quantizers * 64, 2 * max_radius + 2]: bits of each index, and of the escape, last."""
+        """Return float64 [quantizers * 64, 2 * max_radius + 2]: bits of each index, the escape last."""
         every = np.concatenate([self._tables.probabilities, self._tables.escape[:, :, None]], axis=2)
         return -np.log2(np.maximum(every, 1e-300)).reshape(-1, every.shape[2])
 
@@ -134,7 +134,7 @@ def index_coder(quantizer_name: str, settings: QuantizerSettings) -> IndexCoder:
 
 
 def _integer_rows(tables: PmfTables) -> NDArray[np.int64]:
-    """Return int64 [quantizers * 64, 2 * max_radius + 2] frequencies, the escape last, zero where none is listed."""
+    """Return int64 [quantizers * 64, 2 * max_radius + 2] frequencies, escape last, 0 where unlisted."""
     listed = np.abs(np.arange(-tables.max_radius, tables.max_radius + 1)) <= tables.radius[:, None]
     whole = np.where(listed, frequencies(tables.probabilities), 0)
     every = np.concatenate([whole, frequencies(tables.escape)[:, :, None]], axis=2)
@@ -158,7 +158,7 @@ def _whole(tables: PmfTables, rows: NDArray[np.int64]) -> Alphabets:
 
 
 def _halves(tables: PmfTables, rows: NDArray[np.int64]) -> Alphabets:
-    """Return one alphabet for each (parity, quantizer, scale): the indices of that parity, half the escapes."""
+    """Return one alphabet for each (parity, quantizer, scale): indices of that parity, half the escape."""
     firsts, listed = [], []
     for parity in (0, 1):
         for table, row in enumerate(rows):

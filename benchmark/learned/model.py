@@ -77,7 +77,7 @@ class CodingModel:
         image before the latent stream has.
         """
         height, width = (padded(side) for side in (container.header.height, container.header.width))
-        indices, mu, scale_index = self.decode_latents(container)
+        indices, mu, _ = self.decode_latents(container)
         settings = QuantizerSettings(container.header.delta)
         y_hat = get_quantizer(container.header.quantizer).dequantize(indices, settings)
         y_hat += mu

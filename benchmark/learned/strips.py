@@ -1,4 +1,4 @@
-"""Convolutions on an image that comes as strips of rows: bounded memory, and activations that stay in cache."""
+"""Convolutions on an image that comes as strips of rows: bounded memory, activations that stay in cache."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _GDN_ROWS = 2048
 
 @dataclass(frozen=True)
 class Stage:
-    """A layer that makes each `step` rows of its input, with `above` and `below` rows of context, into output.
+    """A layer that makes each `step` rows of its input, with `above` and `below` rows of context, to output.
 
-    `run` gets [1, channels, above + n * step + below, width] and returns the rows of those n steps alone. Rows
-    outside the image are zero, as in a padded convolution.
+    `run` gets [1, channels, above + n * step + below, width] and returns the rows of those n steps alone.
+    Rows outside the image are zero, as in a padded convolution.
     """
 
     run: Callable[[Tensor], Tensor]
@@ -79,7 +79,7 @@ def up(layer: nn.ConvTranspose2d, then: Callable[[Tensor], Tensor]) -> Stage:
 
 
 def up_phases(layer: nn.ConvTranspose2d) -> Stage:
-    """Return the same layer as `up` does, as one 3x3 convolution with an output channel for each of 2x2 phases.
+    """Return the same layer as `up` does, as one 3x3 convolution whose outputs are the 2x2 phases.
 
     Output: [1, 4 * channels, rows, width], channel (2 * row phase + column phase) * channels + c. The better
     form where `channels` is far below the vector width, as in the layer that makes RGB.
@@ -102,7 +102,7 @@ def _channels_last(weight: Tensor) -> Tensor:
 
 
 def divisive_normalization(gamma: Tensor, beta: Tensor, *, inverse: bool) -> Callable[[Tensor], Tensor]:
-    """Return GDN (or its inverse) with these effective parameters; it overwrites its channels-last argument."""
+    """Return GDN (or its inverse) with these effective parameters; it overwrites a channels-last argument."""
     gamma_transposed = gamma.detach().t().contiguous()
     beta = beta.detach()
 

@@ -30,7 +30,7 @@ def resealed(body: bytes) -> bytes:
     st.binary(max_size=300),
     st.binary(max_size=300),
 )
-def test_round_trip(
+def test_round_trip(  # noqa: PLR0917
     model_id: bytes, width: int, height: int, quantizer: str, delta: float, hyper: bytes, latent: bytes
 ) -> None:
     container = Container(Header(model_id, width, height, quantizer, delta), hyper, latent)

@@ -16,7 +16,6 @@ from benchmark.learned.latents import index_coder
 from benchmark.learned.quantizers import NAMES, QuantizerSettings, get_quantizer
 from benchmark.learned.tables import SCALE_TABLE
 
-
 SEED = 0xDEADBEEF
 
 
@@ -91,7 +90,7 @@ def test_streams_of_zeros_cost_next_to_nothing() -> None:
 
 
 def test_frequencies_are_the_committed_integers() -> None:
-    """Golden numbers: a table that changes makes every stored stream unreadable. Source: this very function."""
+    """Golden numbers: a changed table makes stored streams unreadable. Source: this very function."""
     from zlib import crc32
 
     found = {}

@@ -1,4 +1,4 @@
-"""The learned codecs end to end on tiny random networks: any size, exact decoding, and damage of all kinds."""
+"""The learned codecs end to end on tiny random networks: any size, exact decoding, damage of all kinds."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_swapped_cut_and_empty_streams_behind_a_right_checksum_are_refused(name:
 
 
 def test_absurd_sizes_are_refused_at_once() -> None:
-    """A header of 134 megapixels over a small stream: the streams cannot hold it, and nothing is allocated."""
+    """A header of 134 megapixels over a small stream: the streams cannot hold it, nothing is allocated."""
     codec = make_codec("baseline")
     container = unpack(codec.encode(photograph_like(64, 64), 0.013))
     header = bitstream.Header(container.header.model_id, 11585, 11585, "scalar", 1.0)

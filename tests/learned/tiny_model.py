@@ -1,4 +1,4 @@
-"""A tiny network that codes recognizably: a DCT branch, scales that differ by channel and place, random rest."""
+"""A tiny network that codes recognizably: a DCT branch, scales that differ by channel, the rest random."""
 
 from __future__ import annotations
 
