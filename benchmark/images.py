@@ -27,9 +27,10 @@ MAX_PIXELS = 100_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "JPEG2000", "AVIF")
 """What is read. Pillow knows more, some of which (EPS) would start other programs on a stranger's file."""
 
-_KR, _KB = 0.2126, 0.0722  # ITU-R BT.709-6, table 3
-_KG = 1.0 - _KR - _KB
-_CB_SCALE, _CR_SCALE = 2.0 * (1.0 - _KB), 2.0 * (1.0 - _KR)
+# ITU-R BT.709-6, table 3, times 10000: whole numbers, so that a grey has exactly no chroma in floating point.
+_KR, _KG, _KB = 2126.0, 7152.0, 722.0
+_ONE = _KR + _KG + _KB
+_CB_SCALE, _CR_SCALE = 2.0 * (_ONE - _KB), 2.0 * (_ONE - _KR)
 
 _PILLOW_LIMIT = threading.Lock()
 
@@ -194,18 +195,19 @@ def luma_chroma(image: Image) -> NDArray[np.float64]:
     # Plane by plane in float64, without BLAS: the same bits on every machine.
     red, green, blue = (image[..., i].astype(np.float64) for i in range(3))
     y = _KR * red + _KG * green + _KB * blue
-    return np.stack([y, (blue - y) / _CB_SCALE, (red - y) / _CR_SCALE])
+    return np.stack([y / _ONE, (_ONE * blue - y) / _CB_SCALE, (_ONE * red - y) / _CR_SCALE])
 
 
 def rgb_to_ycbcr(image: Image, bit_depth: int) -> NDArray[np.uint16]:
     """Return the planes of an 8-bit RGB image as full-range BT.709 YCbCr 4:4:4, uint16 [3, H, W].
 
-    Samples are rounded to `bit_depth` bits (8 to 16), chroma centred on 2^(bit_depth - 1), and clipped:
-    ITU-T H.273, equations for VideoFullRangeFlag = 1.
+    All three planes span 0..peak, peak = 2^bit_depth - 1 (8 to 16 bits), and are rounded, halves upwards.
+    Chroma is centred on peak / 2, as CompressAI's rgb2ycbcr and the published VTM anchors have it (with it
+    they are met to the last digit); ITU-T H.273 would centre it half a code higher.
     """
-    peak, centre = _range(bit_depth)
+    peak = _peak(bit_depth)
     planes = luma_chroma(image) * (peak / 255.0)
-    planes[1:] += centre
+    planes[1:] += peak / 2.0
     samples: NDArray[np.uint16] = np.clip(np.floor(planes + 0.5), 0, peak).astype(np.uint16)
     return samples
 
@@ -213,21 +215,21 @@ def rgb_to_ycbcr(image: Image, bit_depth: int) -> NDArray[np.uint16]:
 def ycbcr_to_rgb(planes: NDArray[np.uint16], bit_depth: int) -> Image:
     """Return the 8-bit RGB image of full-range BT.709 YCbCr 4:4:4 planes, uint16 [3, H, W]; rounded, clipped.
 
-    The inverse of `rgb_to_ycbcr`: lossless from 10 bits on but for rare samples that are one level off,
-    between 53 and 54 dB at 8 bits.
+    The inverse of `rgb_to_ycbcr`: lossless or nearly so from 10 bits on, about 53 dB at 8 bits (where even
+    greys are one level off, their chroma lying between two codes).
     """
-    peak, centre = _range(bit_depth)
+    peak = _peak(bit_depth)
     y = planes[0] * (255.0 / peak)
-    blue_less_y = (planes[1] - float(centre)) * (255.0 / peak * _CB_SCALE)
-    red_less_y = (planes[2] - float(centre)) * (255.0 / peak * _CR_SCALE)
+    blue_less_y = (planes[1] - peak / 2.0) * (255.0 / peak * _CB_SCALE / _ONE)
+    red_less_y = (planes[2] - peak / 2.0) * (255.0 / peak * _CR_SCALE / _ONE)
     green = y - (_KR * red_less_y + _KB * blue_less_y) / _KG
     rgb = np.stack([y + red_less_y, green, y + blue_less_y], axis=-1)
     image: Image = np.clip(np.floor(rgb + 0.5), 0, 255).astype(np.uint8)
     return image
 
 
-def _range(bit_depth: int) -> tuple[int, int]:
-    """Return the largest sample and the chroma centre of full-range planes."""
+def _peak(bit_depth: int) -> int:
+    """Return the largest sample of full-range planes."""
     if not 8 <= bit_depth <= 16:
         raise ValueError(f"bit depth {bit_depth} is not in 8..16")
-    return (1 << bit_depth) - 1, 1 << (bit_depth - 1)
+    return (1 << bit_depth) - 1
