@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ Level = tuple[Plane, Plane, Plane]
 
 _TAPS = 11
 _SCALE_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli and Bovik 2003, section 3.2
-MIN_SIDE_PIXELS = (_TAPS - 1) * 2 ** (len(_SCALE_EXPONENTS) - 1) + 1
+_SCALES = len(_SCALE_EXPONENTS)
+MIN_SIDE_PIXELS = (_TAPS - 1) * 2 ** (_SCALES - 1) + 1
 
 # The Gaussian of sigma 1.5 as pytorch-msssim 1.0.0 has it, rounded to float32. Its sum is 3e-8 short of 1,
 # which shifts variances by up to 0.002: with another rounding, MS-SSIM differs by some 1e-6.
@@ -61,15 +62,15 @@ def ms_ssim_rgb(reference: Image, decoded: Image) -> float:
     return min(1.0, float(np.mean([_plane_ms_ssim(levels, plane) for levels, plane in planes])))
 
 
-def _prepared_planes(reference: Image) -> Iterator[list[Level]] | list[list[Level]]:
+def _prepared_planes(reference: Image) -> Iterable[Iterable[Level]]:
     """Return the levels of each channel of the reference, from the last call if it was for the same image."""
     global _cached  # noqa: PLW0603 (one slot a process; a stale read costs time, never a wrong number)
     if reference.shape[0] * reference.shape[1] > _MAX_CACHED_PIXELS:
-        return map(_levels, _planes(reference))  # one channel at a time, to bound the memory
+        return map(_levels, _planes(reference))  # level by level, to bound the memory
     key = hashlib.sha256(repr(reference.shape).encode() + np.ascontiguousarray(reference).tobytes()).digest()
     cached = _cached
     if cached is None or cached[0] != key:
-        _cached = cached = (key, [_levels(plane) for plane in _planes(reference)])
+        _cached = cached = (key, [list(_levels(plane)) for plane in _planes(reference)])
     return cached[1]
 
 
@@ -77,21 +78,19 @@ def _planes(image: Image) -> Iterator[Plane]:
     return (np.ascontiguousarray(image[..., channel], dtype=np.float64) for channel in range(3))
 
 
-def _levels(plane: Plane) -> list[Level]:
-    levels = []
-    for scale in range(len(_SCALE_EXPONENTS)):
+def _levels(plane: Plane) -> Iterator[Level]:
+    for scale in range(_SCALES):
         plane = _halve(plane) if scale else plane
-        levels.append((plane, *_local_moments(plane)))
-    return levels
+        yield plane, *_local_moments(plane)
 
 
-def _plane_ms_ssim(levels: list[Level], decoded: Plane) -> float:
+def _plane_ms_ssim(levels: Iterable[Level], decoded: Plane) -> float:
     """Return the product over scales of the mean contrast-structure term, at the last scale of SSIM."""
     product = 1.0
     for scale, (reference, means, variances) in enumerate(levels):
         decoded = _halve(decoded) if scale else decoded
         contrast, ssim = _mean_similarity(reference, means, variances, decoded)
-        mean = ssim if scale == len(levels) - 1 else contrast
+        mean = ssim if scale == _SCALES - 1 else contrast
         product *= max(mean, 0.0) ** _SCALE_EXPONENTS[scale]
     return product
 
