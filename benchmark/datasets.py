@@ -119,16 +119,6 @@ def find_manifest(name: str) -> Manifest:
     return manifests[name]
 
 
-def list_places(manifest: Manifest, data_dir: Path | None = None) -> tuple[Path, ...]:
-    """Return the folders that are looked through for the images of `manifest`, in that order, at least one.
-
-    Raises DatasetError if `data_dir` or what BENCH_DATA_DIR names is no folder, or a package is missing.
-    """
-    if manifest.package:
-        return (_package_folder(manifest),)
-    return (*_user_folders(manifest, data_dir), cache_folder(manifest.name))
-
-
 def cache_folder(name: str) -> Path:
     """Return the folder of the user's cache where the downloaded dataset `name` lies."""
     import pooch
