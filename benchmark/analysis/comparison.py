@@ -139,9 +139,9 @@ def _pair(codec: CodecGrid, anchor: CodecGrid, options: Options) -> Comparison:
 
 
 def _mixed(codec: CodecGrid, anchor: CodecGrid) -> bool:
-    altered = set(codec.images) & set(anchor.images) - {
-        name for key, name in zip(codec.keys, codec.images, strict=True) if key in set(anchor.keys)
-    }
+    theirs = set(anchor.keys)
+    same = {name for key, name in zip(codec.keys, codec.images, strict=True) if key in theirs}
+    altered = set(codec.images) & set(anchor.images) - same
     return len(codec.protocols | anchor.protocols) > 1 or codec.dataset != anchor.dataset or bool(altered)
 
 
@@ -218,7 +218,7 @@ def _per_image_figure(ours: CodecGrid, theirs: CodecGrid, options: Options) -> P
 def _mean_where_finite(figures: Floats, weights: Floats) -> Floats:
     held = np.isfinite(figures)
     with np.errstate(invalid="ignore"):
-        means: Floats = (weights[:, held] @ figures[held]) / weights[:, held].sum(axis=1)
+        means: Floats = (weights @ np.where(held, figures, 0)) / (weights @ held.astype(np.float64))
     return means
 
 

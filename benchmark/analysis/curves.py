@@ -98,11 +98,11 @@ def weighted_means(grid: CodecGrid, weights: Floats, averaging: str) -> tuple[Fl
     """
     if averaging == "pixel_weighted":
         weights = weights * grid.pixels
-    share = weights / weights.sum(axis=1, keepdims=True)
-    rates = share @ grid.rates.T
+    total = weights.sum(axis=1, keepdims=True)
+    rates = (weights @ grid.rates.T) / total
     if averaging == "mean_mse":
-        return rates, -10 * np.log10(share @ (10 ** (-grid.values.T / 10)))
-    return rates, share @ grid.values.T
+        return rates, -10 * np.log10(weights @ (10 ** (-grid.values.T / 10)) / total)
+    return rates, (weights @ grid.values.T) / total
 
 
 def mean_curve(grid: CodecGrid, coverage: Coverage, statuses: Sequence[Status], averaging: str) -> Curve:

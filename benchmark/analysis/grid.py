@@ -157,7 +157,7 @@ def _latest(rows: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
 
 def _grid(rows: pd.DataFrame, codec: str, metric: str, rate: str, repeated: bool) -> CodecGrid:
     points, point_codes = np.unique(rows["point"].to_numpy(np.float64), return_inverse=True)
-    image_codes, keys = pd.factorize(rows["image"].str.cat(rows["image_sha256"], sep="\0"), sort=True)
+    image_codes, names, keys = _images(rows)
     good = (rows["status"] == "ok").to_numpy(bool)
     pixels = _column(rows, "width") * _column(rows, "height")
     shape = (len(points), len(keys))
@@ -169,7 +169,6 @@ def _grid(rows: pd.DataFrame, codec: str, metric: str, rate: str, repeated: bool
     failed[point_codes, image_codes] = ~good
     sizes = np.full(len(keys), np.nan)
     sizes[image_codes[good]] = pixels[good]
-    names = tuple(key.split("\0")[0] for key in keys)
     return CodecGrid(
         codec=codec,
         codec_id=str(rows["codec_id"].iloc[0]) if "codec_id" in rows else codec,
@@ -179,13 +178,22 @@ def _grid(rows: pd.DataFrame, codec: str, metric: str, rate: str, repeated: bool
         rate=rate,
         points=points,
         images=names,
-        keys=tuple(keys),
+        keys=keys,
         pixels=sizes,
         **cells,
         failed=failed,
         protocols=frozenset(rows.loc[good, "protocol"].unique()) if "protocol" in rows else frozenset(),
         statuses=("duplicate_rows",) if repeated else (),
     )
+
+
+def _images(rows: pd.DataFrame) -> tuple[NDArray[np.intp], tuple[str, ...], tuple[str, ...]]:
+    """Return each row's image as an index, the images' names, and what identifies them: name and content."""
+    name_codes, names = pd.factorize(rows["image"], sort=True)
+    content_codes, contents = pd.factorize(rows["image_sha256"], sort=True)
+    pairs, codes = np.unique(name_codes * len(contents) + content_codes, return_inverse=True)
+    found = [(str(names[pair // len(contents)]), str(contents[pair % len(contents)])) for pair in pairs]
+    return codes, tuple(name for name, _ in found), tuple("\0".join(both) for both in found)
 
 
 def _column(rows: pd.DataFrame, name: str) -> Floats:
@@ -201,7 +209,8 @@ def complete(*grids: CodecGrid) -> tuple[list[CodecGrid], Coverage, tuple[Status
     not all grids have go; points that more than half of the remaining images lack go; images that still have
     a gap go. Returns the grids, what was left out, and the statuses that say so.
     """
-    shared = [key for key in grids[0].keys if all(key in set(other.keys) for other in grids[1:])]
+    common = set(grids[0].keys).intersection(*(grid.keys for grid in grids[1:]))
+    shared = [key for key in grids[0].keys if key in common]
     cut = [grid.only(shared) for grid in grids]
     gaps = [~np.isfinite(grid.values) | ~np.isfinite(grid.rates) | (grid.rates <= 0) for grid in cut]
     keep_points = [gap.mean(axis=1) <= 0.5 if len(shared) else np.zeros(len(gap), dtype=bool) for gap in gaps]
@@ -214,7 +223,7 @@ def complete(*grids: CodecGrid) -> tuple[list[CodecGrid], Coverage, tuple[Status
     coverage = Coverage(
         images_used=len(used),
         dataset_size=max([len(every), *(grid.dataset_size for grid in grids)]),
-        images_left_out=tuple(sorted(name for key, name in every.items() if key not in used)),
+        images_left_out=tuple(sorted({name for key, name in every.items() if key not in used})),
         points_left_out=tuple(
             sorted(
                 {float(p) for grid, keep in zip(cut, keep_points, strict=True) for p in grid.points[~keep]}

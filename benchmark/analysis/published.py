@@ -1,4 +1,4 @@
-"""Published rate-distortion curves that ship with the package: anchors and yardsticks, never our measurements."""
+"""Published rate-distortion curves that ship with the package: anchors and yardsticks, not measurements."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def list_curves(dataset: str | None = None, metric: str | None = None) -> list[P
 
 
 def publication(name: str) -> Publication:
-    """Return the header of the published curve `name`. Raises AnalysisError, with near names, if there is none."""
+    """Return the header of the curve `name`. Raises AnalysisError, with near names, if there is none."""
     if name not in _names():
         raise AnalysisError(f"no published curve {name!r}; {did_you_mean(name, _names())}")
     return _publication(name)

@@ -1,0 +1,84 @@
+"""The published curves: every file reads, says where it is from, and gives the figures of its source."""
+
+import numpy as np
+import pytest
+from synthetic import frame_of
+
+from benchmark.analysis import mean_curves, published
+from benchmark.errors import AnalysisError
+
+
+def test_every_file_reads_and_names_its_source() -> None:
+    found = published.list_curves()
+    assert len(found) == 86
+    for about in found:
+        assert about.source.startswith("https://github.com/"), about.name
+        assert len(about.commit) == 40, about.name
+        assert len(about.date) == 10, about.name
+        assert about.protocol
+        assert about.averaging
+        assert about.metrics
+        for metric in about.metrics:
+            curve = published.load(about.name, metric)
+            assert curve.source == "published"
+            assert curve.statuses == ("published",)
+            assert "published" in curve.label
+            assert (np.diff(curve.rates) >= 0).all()
+            assert np.isfinite(curve.qualities).all(), about.name
+            assert np.isfinite(curve.points).all() == (about.point_name != "unknown"), about.name
+
+
+@pytest.mark.parametrize(
+    ("name", "point", "bpp", "psnr"),
+    [
+        # source: the notes on published points: bpp / PSNR-RGB on Kodak
+        ("kodak-compressai-jpeg", 5, 0.2212, 23.780),
+        ("kodak-compressai-jpeg", 50, 0.9060, 32.059),
+        ("kodak-compressai-jpeg", 95, 3.4013, 40.557),
+        ("kodak-compressai-bpg", 37, 0.351554, 31.5947),
+        ("kodak-compressai-mbt2018-mean-mse", 0.0018, 0.1239, 27.696),
+        ("kodak-compressai-mbt2018-mean-mse", 0.18, 1.6191, 40.569),
+    ],
+)
+def test_known_points(name: str, point: float, bpp: float, psnr: float) -> None:
+    curve = published.load(name)
+    where = list(curve.points).index(point)
+    assert curve.rates[where] == pytest.approx(bpp, abs=5e-5)
+    assert curve.qualities[where] == pytest.approx(psnr, abs=6e-4)
+
+
+def test_lists_by_dataset_and_metric() -> None:
+    assert {p.dataset for p in published.list_curves("tecnick")} == {"tecnick"}
+    assert all("ms_ssim_rgb" in p.metrics for p in published.list_curves("kodak", "ms_ssim_rgb"))
+    assert [p.name for p in published.yardsticks("bpg", "kodak")] == [
+        "kodak-compressai-bpg",
+        "kodak-tfc-bpg444",
+    ]
+
+
+def test_unknown_names_and_metrics_are_errors() -> None:
+    with pytest.raises(AnalysisError, match="kodak-compressai-vtm"):
+        published.load("kodak-compressai-vtmm")
+    with pytest.raises(AnalysisError, match="reports psnr_rgb"):
+        published.load("kodak-lossy-vae-vtm18.0", "ms_ssim_rgb")
+
+
+def test_verify_gives_the_deviation_at_each_shared_point() -> None:
+    yardstick = published.load("kodak-compressai-jpeg")
+    measured = mean_curves(frame_of(points=(5, 50, 52, 95)))["jpeg"]
+    table = published.verify(measured, yardstick)
+    assert table["point"].tolist() == [5, 50, 95]
+    row = table.iloc[0]
+    assert row["measured_bpp"] == pytest.approx(measured.rates[0])
+    assert row["bpp_deviation_percent"] == pytest.approx((measured.rates[0] / yardstick.rates[0] - 1) * 100)
+    assert row["quality_deviation_db"] == pytest.approx(measured.qualities[0] - yardstick.qualities[0])
+
+
+def test_verify_refuses_what_cannot_be_compared() -> None:
+    yardstick = published.load("kodak-compressai-jpeg")
+    with pytest.raises(AnalysisError, match="share no operating points"):
+        published.verify(mean_curves(frame_of(points=(1, 2, 3, 4)))["jpeg"], yardstick)
+    with pytest.raises(AnalysisError, match="dataset 'kodak'"):
+        published.verify(mean_curves(frame_of(dataset="tecnick"))["jpeg"], yardstick)
+    with pytest.raises(AnalysisError, match="metric 'psnr_rgb'"):
+        published.verify(mean_curves(frame_of(), "ms_ssim_rgb")["jpeg"], yardstick)
