@@ -75,7 +75,7 @@ def fronts(rates: Floats, qualities: Floats) -> Fronts:
 
 
 def _rising(rates: Floats, qualities: Floats) -> Fronts | None:
-    """Return the curves as they are (or all reversed) if all rise strictly: the common case, without sorting."""
+    """Return the curves as they are (or all reversed) if all rise strictly, the common case."""
     if not (np.isfinite(rates).all() and np.isfinite(qualities).all() and (rates > 0).all()):
         return None
     for step in (1, -1):
