@@ -89,7 +89,9 @@ class PillowCodec(Codec):
 class JpegCodec(PillowCodec):
     """Baseline JPEG by libjpeg-turbo: the standard tables scaled by quality, Huffman tables not optimized.
 
-    With 4:2:0, Pillow's default, this is the published JPEG anchor of CompressAI.
+    With 4:2:0, Pillow's default, this is what CompressAI's bench runs. Its published figures come from an
+    older Pillow with IJG's libjpeg 9, whose decoder enlarges chroma in the DCT domain: same streams to 0.3 %,
+    0.00 to 0.13 dB lower PSNR.
     """
 
     format, feature, library, end_marker = "JPEG", "jpg", "libjpeg_turbo", b"\xff\xd9"
@@ -99,6 +101,10 @@ class JpegCodec(PillowCodec):
         self.subsampling = _one_of("subsampling", subsampling, _SUBSAMPLINGS)
         self.optimize = optimize
         self.settings = subsampling + (", optimized Huffman tables" if optimize else "")
+
+    def check_point(self, point: float) -> None:
+        """Raise PointError unless `point` is a quality of libjpeg, 1 to 100."""
+        check_number(self.name, "quality", point, 1, 100)
 
     def save_options(self, point: float) -> dict[str, Any]:
         """Return quality, chroma subsampling and whether Huffman tables are made to measure."""
