@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmark.datasets import Dataset, ImageRef
+from benchmark.datasets import FOLDER_PREFIX, Dataset, ImageRef
 from benchmark.errors import DatasetError
 from benchmark.images import FORMATS, open_checked, pixel_limit
 
@@ -41,6 +41,8 @@ def read_folder(name: str, folder: Path, *, allow_partial: bool) -> Dataset:
     `allow_partial` they are left out but counted in `size`. Other files are passed over with a note, hidden
     ones without. Raises DatasetError too if `folder` is none or holds no image.
     """
+    if name == FOLDER_PREFIX:  # pathlib would take the empty path for the working directory
+        raise DatasetError(f"{name!r}: give the path of a folder of images, as in folder:photos")
     folder = folder.expanduser().absolute()
     try:
         entries = sorted(folder.iterdir(), key=lambda path: path.name)

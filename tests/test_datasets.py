@@ -388,6 +388,8 @@ def test_too_many_pixels_are_named_at_once(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_folders_without_images(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="'folder:': give the path of a folder"):
+        find_dataset("folder:")
     with pytest.raises(DatasetError, match=r"no images in '.*' \(it is empty\)"):
         folder_of(tmp_path)
     with pytest.raises(DatasetError, match=r"'.*nowhere' cannot be listed: No such file or directory"):

@@ -90,6 +90,7 @@ def server() -> Iterator[Server]:
 def suites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder of manifests and an empty cache; no data folder is set."""
     monkeypatch.delenv("BENCH_DATA_DIR", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "suites"
     folder.mkdir()

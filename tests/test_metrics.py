@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import numba
 import numpy as np
 import pytest
 import skimage.metrics
@@ -274,4 +275,6 @@ def test_kernels_compile_where_nothing_can_be_kept() -> None:
     exec("def double(x):\n    return 2 * x", scope)
     double = scope["double"]
     assert callable(double)
+    with pytest.raises(RuntimeError, match="cannot cache"):
+        numba.njit(cache=True)(double)
     assert compile_kernel()(double)(21) == 42
