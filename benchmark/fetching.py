@@ -34,6 +34,8 @@ def download(manifest: Manifest, folder: Path, progress: Progress | None) -> Non
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone_in(folder):
+            for leftover in folder.glob("tmp*"):  # pooch's, where it was killed
+                leftover.unlink()
             findings = inspect(manifest, folder)  # here, as another process may just have brought them
             names = [*findings.missing, *findings.faults]
             if manifest.archive and names:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import subprocess
+import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,6 +42,8 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.break_after_bytes: int | None = None
+        self.stalls_after_bytes: int | None = None
+        self.released = threading.Event()
         self.honours_ranges = True
         self.asked: list[tuple[str, str | None]] = []
         self.daemon_threads = True
@@ -70,6 +75,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if self.server.stalls_after_bytes is not None:
+            self.wfile.write(body[: self.server.stalls_after_bytes])
+            self.server.released.wait(30)
+            return
         self.wfile.write(body[: self.server.break_after_bytes])
 
     def log_message(self, *args: object) -> None:
@@ -232,6 +241,28 @@ def test_two_at_once_download_each_file_once(toy: Path, server: Server) -> None:
         thread.join()
     assert {path.name: path.read_bytes() for path in toy.glob("*.png")} == IMAGES
     assert len(server.asked) == len(IMAGES)
+
+
+def test_a_killed_download_goes_on_where_it_stopped(toy: Path, server: Server, suites: Path) -> None:
+    code = (
+        f"import pathlib; from benchmark import datasets, manifests;"
+        f"manifests.manifest_folder = lambda: pathlib.Path({str(suites)!r}); datasets.fetch('toy')"
+    )
+    server.stalls_after_bytes = 8192
+    process = subprocess.Popen([sys.executable, "-c", code])
+    part = toy / ".toy0.png.part"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (part.exists() and server.asked):
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    server.released.set()
+    assert not (toy / "toy0.png").exists()
+    have_bytes = part.stat().st_size
+    server.stalls_after_bytes = None
+    datasets.fetch("toy")
+    assert server.asked[1] == ("/toy/toy0.png", f"bytes={have_bytes}-" if have_bytes else None)
+    assert {path.name: path.read_bytes() for path in toy.glob("[!.]*")} == IMAGES
 
 
 @pytest.fixture
