@@ -12,8 +12,17 @@ from numpy.typing import NDArray
 
 from benchmark.errors import CodecError, UsageError, did_you_mean
 from benchmark.learned import trellis
-from benchmark.learned.tables import MAX_RADIUS, SCALE_TABLE, SCALES, PmfTables, cell_tables, exact_log2
-from benchmark.learned.trellis import TCQ4, TCQ8, Trellis
+from benchmark.learned.tables import (
+    MAX_RADIUS,
+    SCALE_TABLE,
+    SCALES,
+    Floats,
+    PmfTables,
+    cell_tables,
+    index_bits,
+    interpolate,
+)
+from benchmark.learned.trellis import TCQ4, TCQ8, RateTable, Trellis
 
 Residual = NDArray[np.float32]
 Indices = NDArray[np.int32]
@@ -25,14 +34,70 @@ LARGEST_UNITS = 2.0**22
 DEADZONE_ROUNDING = 1.0 / 3.0
 """What `deadzone` adds before it truncates: the constant of H.26x encoders for intra pictures."""
 
+SCALAR_SLOPE = math.log(2) / 6
+"""lam / delta^2 of high-rate theory for scalar quantization: D = delta^2 / 12, dD/dR = -2 ln 2 D."""
+TCQ_SLOPE = 0.36
+"""lam / delta^2 of high-rate theory for TCQ, whose D is 1.08 dB below that of a scalar step of 2 * delta."""
+
+# A search that weighs rate prefers small indices, so their distribution is narrower than the residuals'.
+# Knots (sigma / delta, factor on sigma) from Gaussian simulations, iterated until tables and decisions agree,
+# at the slopes above (docs/quantizers.md tells how). Below the first knot every index becomes zero anyway.
+_RDOQ_NARROWING = (
+    (0.36, 0.504),
+    (0.42, 0.643),
+    (0.50, 0.726),
+    (0.60, 0.788),
+    (0.71, 0.841),
+    (0.85, 0.887),
+    (1.00, 0.919),
+    (1.19, 0.941),
+    (1.42, 0.960),
+    (1.69, 0.972),
+    (2.38, 0.984),
+    (4.00, 0.994),
+    (8.00, 1.000),
+)
+_TCQ_NARROWING_Q0 = (
+    (0.65, 0.480),
+    (0.76, 0.580),
+    (0.89, 0.625),
+    (1.05, 0.710),
+    (1.23, 0.788),
+    (1.44, 0.847),
+    (1.69, 0.876),
+    (1.99, 0.910),
+    (2.74, 0.947),
+    (3.78, 0.972),
+    (6.10, 0.984),
+    (12.0, 0.997),
+)
+_TCQ_NARROWING_Q1 = (
+    (0.65, 0.450),
+    (0.76, 0.455),
+    (0.89, 0.640),
+    (1.05, 0.758),
+    (1.23, 0.817),
+    (1.44, 0.868),
+    (1.69, 0.911),
+    (1.99, 0.941),
+    (2.74, 0.973),
+    (3.78, 0.987),
+    (6.10, 0.998),
+    (12.0, 1.000),
+)
+_TCQ_ZERO_CELL_Q1 = 0.1
+"""Half the width of the zero cell of Q1, by the same fit: the search hardly ever takes that zero."""
+
 
 @dataclass(frozen=True)
 class QuantizerSettings:
-    """What encoder and decoder agree on; the tables are a function of it, so all 64 bits of each must travel.
+    """The free parameters of a quantizer.
 
     delta: step of the scalar quantizers; spacing of the union lattice of the TCQ ones (each of Q0 and Q1 has
-    spacing 2 * delta). trellis_lambda: lam in J = (x - x_hat)^2 + lam * bits, in squared units of the latent;
-    `scalar` and `deadzone` ignore it. Raises UsageError, naming the field, for values out of range.
+    spacing 2 * delta). Decoder and tables depend on it alone, so all 64 bits of it must travel.
+    trellis_lambda: lam in J = (x - x_hat)^2 + lam * bits, in squared units of the latent; the encoder's own
+    affair, and nothing to `scalar` and `deadzone`. Raises UsageError, naming the field, for values that are
+    out of range.
     """
 
     delta: float
@@ -48,9 +113,9 @@ class QuantizerSettings:
 class Quantizer(ABC):
     """Residuals to indices and back, and the probabilities of the indices.
 
-    Residuals are float32 [C, L], one channel of the latent in each row, row-major over the image; scale_index is
-    uint8 [C, L] and points into SCALE_TABLE. Encoding decisions may differ in the last place between machines;
-    `dequantize`, `quantizer_of` and `pmf_tables` are exact everywhere.
+    Residuals are float32 [C, L], one channel of the latent in each row, row-major over the image; scale_index
+    is uint8 [C, L] and points into SCALE_TABLE. `dequantize`, `quantizer_of` and `pmf_tables` give the same
+    bits on every IEEE-754 machine; so does `quantize`, given the same residuals.
     """
 
     name: str
@@ -63,37 +128,40 @@ class Quantizer(ABC):
 
     @abstractmethod
     def pmf_tables(self, settings: QuantizerSettings) -> PmfTables:
-        """Return the probabilities of the index for each quantizer and scale (cached, read-only)."""
+        """Return the probabilities of the index by quantizer and scale; they depend on delta alone."""
 
-    def quantize(self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings) -> Indices:
-        """Return int32 [C, L] indices.
+    def prepare(self, settings: QuantizerSettings | None = None) -> None:
+        """Compile the kernels (or load them from the cache) and make the tables, so that neither is timed."""
+        settings = settings or self.default_settings()
+        indices = self.quantize(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8), settings)
+        self.dequantize(indices, settings)
+        self.quantizer_of(indices)
+
+    def quantize(
+        self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int = 1
+    ) -> Indices:
+        """Return int32 [C, L] indices; the trellis quantizers share the channels among `threads`.
 
         Raises CodecError for residuals that are not finite or beyond LARGEST_UNITS steps, for shapes that
         differ and for a scale_index of 64 or more.
         """
         if residual.ndim != 2 or residual.shape != scale_index.shape:
-            raise CodecError(
-                f"residual {residual.shape} and scale_index {scale_index.shape}: both must be [C, L]"
-            )
+            raise CodecError(f"residual {residual.shape}, scale_index {scale_index.shape}: need [C, L] twice")
         if residual.size == 0:
             return np.zeros(residual.shape, np.int32)
         if int(scale_index.max()) >= SCALES:
             raise CodecError(f"scale_index has {int(scale_index.max())}: it must be below {SCALES}")
-        units = residual * np.float32(1.0 / settings.delta)
-        if not float(np.abs(units).max()) <= LARGEST_UNITS:
+        largest = LARGEST_UNITS * settings.delta
+        if not (float(residual.max()) <= largest and float(residual.min()) >= -largest):
             raise CodecError("the latent has values that are not finite or absurdly large: damaged weights?")
-        return self._search(units, scale_index, settings)
+        residual = np.ascontiguousarray(residual, np.float32)
+        return self._search(residual, np.ascontiguousarray(scale_index, np.uint8), settings, threads)
 
     @abstractmethod
-    def _search(self, units: Residual, scale_index: Bytes, settings: QuantizerSettings) -> Indices:
-        """Return the indices of residuals given in units of delta."""
-
-    def prepare(self) -> None:
-        """Compile (or load from the cache) what the methods need, so that it is not timed."""
-        settings = self.default_settings()
-        indices = self.quantize(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8), settings)
-        self.dequantize(indices, settings)
-        self.quantizer_of(indices)
+    def _search(
+        self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int
+    ) -> Indices:
+        """Return the indices of checked residuals."""
 
     def dequantize(self, indices: Indices, settings: QuantizerSettings) -> Residual:
         """Return float32 [C, L], the reconstruction of int32 [C, L] indices."""
@@ -101,7 +169,7 @@ class Quantizer(ABC):
         return values
 
     def quantizer_of(self, indices: Indices) -> Bytes:
-        """Return uint8 [C, L]: which quantizer (0 or 1) each index belongs to, from the parities before it."""
+        """Return uint8 [C, L]: which quantizer (0 or 1) each index belongs to, from the parities before."""
         return np.zeros(indices.shape, np.uint8)
 
 
@@ -115,11 +183,14 @@ class Scalar(Quantizer):
         return QuantizerSettings(delta=1.0)
 
     def pmf_tables(self, settings: QuantizerSettings) -> PmfTables:
-        """Return Gaussian cells around the reconstruction points."""
-        return _cells(settings.delta, 0.5)
+        """Return Gaussian cells around the reconstruction points: exact for Gaussian residuals."""
+        return _scalar_tables(settings.delta, 0.5)
 
-    def _search(self, units: Residual, scale_index: Bytes, settings: QuantizerSettings) -> Indices:
-        return np.rint(units).astype(np.int32)
+    def _search(
+        self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int
+    ) -> Indices:
+        indices: Indices = np.rint(residual * np.float32(1.0 / settings.delta)).astype(np.int32)
+        return indices
 
 
 class Deadzone(Quantizer):
@@ -132,12 +203,16 @@ class Deadzone(Quantizer):
         return QuantizerSettings(delta=1.0)
 
     def pmf_tables(self, settings: QuantizerSettings) -> PmfTables:
-        """Return the probabilities of the cells, exact for Gaussian residuals."""
-        return _cells(settings.delta, 1.0 - DEADZONE_ROUNDING)
+        """Return the probabilities of the cells: exact for Gaussian residuals."""
+        return _scalar_tables(settings.delta, 1.0 - DEADZONE_ROUNDING)
 
-    def _search(self, units: Residual, scale_index: Bytes, settings: QuantizerSettings) -> Indices:
+    def _search(
+        self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int
+    ) -> Indices:
+        units = residual * np.float32(1.0 / settings.delta)
         magnitude = np.floor(np.abs(units) + np.float32(DEADZONE_ROUNDING))
-        return np.copysign(magnitude, units).astype(np.int32)
+        indices: Indices = np.copysign(magnitude, units).astype(np.int32)
+        return indices
 
 
 class Rdoq(Quantizer):
@@ -149,22 +224,23 @@ class Rdoq(Quantizer):
     name = "rdoq"
 
     def default_settings(self) -> QuantizerSettings:
-        """Return step 1 and the slope of high-rate theory, lam = ln 2 / 6 * delta^2."""
-        return QuantizerSettings(delta=1.0, trellis_lambda=math.log(2) / 6)
+        """Return step 1 and the slope of high-rate theory."""
+        return QuantizerSettings(delta=1.0, trellis_lambda=SCALAR_SLOPE)
 
     def pmf_tables(self, settings: QuantizerSettings) -> PmfTables:
-        """Return Gaussian cells around the reconstruction points."""
-        return _cells(settings.delta, 0.5)
+        """Return Gaussian cells, narrowed as the search narrows the distribution at the default slope."""
+        return _rdoq_tables(settings.delta)
 
-    def _search(self, units: Residual, scale_index: Bytes, settings: QuantizerSettings) -> Indices:
-        indices: Indices = trellis.search_scalar(
-            units, scale_index, _weighted_rates(self.pmf_tables(settings), settings)[0]
-        )
+    def _search(
+        self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int
+    ) -> Indices:
+        inverse = np.float32(1.0 / settings.delta)
+        indices: Indices = trellis.search_scalar(residual, scale_index, inverse, _rdoq_costs(settings))
         return indices
 
 
 class Tcq(Quantizer):
-    """Trellis-coded quantization: dependent quantization as in VVC and ECM (notes in docs/quantizers.md)."""
+    """Trellis-coded quantization: the dependent quantization of VVC (4 states) and ECM (8 states)."""
 
     quantizers = 2
 
@@ -174,56 +250,76 @@ class Tcq(Quantizer):
         self.states = machine.states
 
     def default_settings(self) -> QuantizerSettings:
-        """Return union spacing 0.6 and the slope of high-rate theory, lam = 0.36 * delta^2."""
-        return QuantizerSettings(delta=0.6, trellis_lambda=0.36 * 0.6**2)
+        """Return union spacing 0.6 of the scalar step and the slope of high-rate theory."""
+        return QuantizerSettings(delta=0.6, trellis_lambda=TCQ_SLOPE * 0.6**2)
 
     def pmf_tables(self, settings: QuantizerSettings) -> PmfTables:
-        """Return Gaussian cells around the reconstruction points of Q0 and of Q1."""
-        return _tcq_cells(settings.delta)
+        """Return Gaussian cells of Q0 and Q1, narrowed as the search narrows the distribution."""
+        return _tcq_tables(settings.delta)
 
-    def _search(self, units: Residual, scale_index: Bytes, settings: QuantizerSettings) -> Indices:
-        rates = _weighted_rates(self.pmf_tables(settings), settings)
-        indices: Indices = trellis.search(
-            units, scale_index, rates, self.machine.predecessors(), self.machine.quantizer
+    def _search(
+        self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int
+    ) -> Indices:
+        return trellis.search(
+            residual, scale_index, settings.delta, _tcq_costs(settings), self.machine, threads
         )
-        return indices
 
     def dequantize(self, indices: Indices, settings: QuantizerSettings) -> Residual:
         """Return float32 [C, L], the reconstruction of int32 [C, L] indices."""
         values: Residual = trellis.dequantize(
-            indices, np.float32(settings.delta), self.machine.next_state, self.machine.quantizer
+            np.ascontiguousarray(indices, np.int32),
+            np.float32(settings.delta),
+            self.machine.next_state,
+            self.machine.quantizer,
         )
         return values
 
     def quantizer_of(self, indices: Indices) -> Bytes:
-        """Return uint8 [C, L]: which quantizer (0 or 1) each index belongs to, from the parities before it."""
-        used: Bytes = trellis.quantizers(indices, self.machine.next_state, self.machine.quantizer)
+        """Return uint8 [C, L]: which quantizer (0 or 1) each index belongs to, from the parities before."""
+        used: Bytes = trellis.quantizers(
+            np.ascontiguousarray(indices, np.int32), self.machine.next_state, self.machine.quantizer
+        )
         return used
 
 
-@lru_cache(maxsize=64)
-def _cells(delta: float, first: float) -> PmfTables:
-    thresholds = (first + np.arange(MAX_RADIUS + 1)) * delta
-    shape = (1, SCALES, MAX_RADIUS + 1)
-    return cell_tables(np.broadcast_to(thresholds, shape), SCALE_TABLE[None, :])
-
-
-@lru_cache(maxsize=64)
-def _tcq_cells(delta: float) -> PmfTables:
-    k = np.arange(MAX_RADIUS + 1)
-    thresholds = np.stack([2.0 * k + 1.0, np.where(k == 0, 0.5, 2.0 * k)]) * delta
-    shape = (2, SCALES, MAX_RADIUS + 1)
-    sigma = np.broadcast_to(SCALE_TABLE, (2, SCALES))
+def _tables(thresholds: Floats, sigma: Floats) -> PmfTables:
+    """Return the tables of cells, thresholds [quantizers, MAX_RADIUS + 1] alike at all scales."""
+    shape = (len(thresholds), SCALES, MAX_RADIUS + 1)
     return cell_tables(np.broadcast_to(thresholds[:, None, :], shape), sigma)
 
 
-def _weighted_rates(tables: PmfTables, settings: QuantizerSettings) -> NDArray[np.float32]:
-    """Return float32 [quantizers, 64, magnitudes]: lam / delta^2 times the bits of each magnitude."""
-    positive = tables.probabilities[:, :, tables.max_radius :]
-    beyond = np.arange(positive.shape[2]) - tables.radius[:, None]
-    escape_bits = 2.0 * np.log2(np.maximum(beyond, 1)) + 1.0 - np.log2(tables.escape)[:, :, None]
-    bits = np.where(beyond > 0, escape_bits, -exact_log2(np.maximum(positive, 1e-300)))
-    return (bits * (settings.trellis_lambda / settings.delta**2)).astype(np.float32)
+@lru_cache(maxsize=64)
+def _scalar_tables(delta: float, first_threshold: float) -> PmfTables:
+    return _tables((first_threshold + np.arange(MAX_RADIUS + 1.0))[None, :] * delta, SCALE_TABLE[None, :])
+
+
+@lru_cache(maxsize=64)
+def _rdoq_tables(delta: float) -> PmfTables:
+    sigma = SCALE_TABLE * interpolate(SCALE_TABLE / delta, _RDOQ_NARROWING)
+    return _tables((0.5 + np.arange(MAX_RADIUS + 1.0))[None, :] * delta, sigma[None, :])
+
+
+@lru_cache(maxsize=64)
+def _tcq_tables(delta: float) -> PmfTables:
+    k = np.arange(MAX_RADIUS + 1.0)
+    thresholds = np.stack([2.0 * k + 1.0, np.where(k == 0, _TCQ_ZERO_CELL_Q1, 2.0 * k)]) * delta
+    ratio = SCALE_TABLE / delta
+    narrowing = np.stack([interpolate(ratio, knots) for knots in (_TCQ_NARROWING_Q0, _TCQ_NARROWING_Q1)])
+    return _tables(thresholds, SCALE_TABLE * narrowing)
+
+
+@lru_cache(maxsize=64)
+def _rdoq_costs(settings: QuantizerSettings) -> NDArray[np.float32]:
+    slope = settings.trellis_lambda / (settings.delta * settings.delta)
+    costs: NDArray[np.float32] = (slope * index_bits(_rdoq_tables(settings.delta))[0]).astype(np.float32)
+    return costs
+
+
+@lru_cache(maxsize=64)
+def _tcq_costs(settings: QuantizerSettings) -> RateTable:
+    tables = _tcq_tables(settings.delta)
+    slope = settings.trellis_lambda / (settings.delta * settings.delta)
+    return trellis.rate_table((slope * index_bits(tables)).astype(np.float32), tables.radius + 17)
 
 
 _QUANTIZERS: dict[str, Quantizer] = {

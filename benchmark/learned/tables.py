@@ -2,8 +2,8 @@
 
 Encoder and decoder each compute their own tables, so one differing bit would break a stream. Everything
 here is therefore made of operations that IEEE-754 rounds correctly (+, -, *, /, comparison, rint, ldexp,
-frexp), one NumPy call each, never a reduction whose order is free, never a libm function: `exp`, `log2` and the
-normal tail are built below from those alone.
+frexp), one NumPy call each, never a reduction whose order is free, never a libm function: `exp`, `log2`
+and the normal tail are built below from those alone.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def exact_exp(x: Floats) -> Floats:
         series = series * r
         series = series / term
         series = series + 1.0
-    return np.ldexp(series, n.astype(np.int32))
+    power: Floats = np.ldexp(series, n.astype(np.int32))
+    return power
 
 
 def exact_log2(x: Floats) -> Floats:
@@ -106,7 +107,7 @@ class PmfTables:
 
     `probabilities[q, s, k + max_radius]` is P(k | quantizer q, scale s) for |k| <= radius[s], and 0 beyond;
     it is symmetric in k. `escape[q, s]` is the probability that |k| > radius[s] (never zero). For each (q, s)
-    probabilities and escape add up to 1 within 1e-12; nothing is normalized, since sums have no defined order.
+    probabilities and escape add up to 1 within 1e-12; nothing is normalized, for sums have no defined order.
     All values are bit-identical on every IEEE-754 machine for the same settings, so integer frequencies made
     from them by correctly rounded operations in a fixed order are identical as well (keep libm functions and
     np.sum out of that step). Settings must reach the decoder with all 64 bits.
@@ -129,8 +130,8 @@ def cell_tables(thresholds: Floats, sigma: Floats) -> PmfTables:
     """Return the tables of Gaussian residuals that are cut into cells.
 
     thresholds: [quantizers, 64, MAX_RADIUS + 1], increasing; the cell of k = 0 is |x| < thresholds[..., 0],
-    that of k > 0 lies between thresholds[..., k - 1] and thresholds[..., k]. sigma: [quantizers, 64], standard
-    deviation that the tables assume. Both in the same unit.
+    that of k > 0 lies between thresholds[..., k - 1] and thresholds[..., k]. sigma: [quantizers, 64], the
+    standard deviation that the tables assume. Both in the same unit.
     """
     tails = normal_tail(thresholds / sigma[:, :, None])
     beyond = 2.0 * tails.max(axis=0)
@@ -144,3 +145,32 @@ def cell_tables(thresholds: Floats, sigma: Floats) -> PmfTables:
     at_radius = np.take_along_axis(tails, np.broadcast_to(radius[:, None], (*tails.shape[:2], 1)), axis=2)
     escape = keep * (2.0 * at_radius[:, :, 0]) + ESCAPE_FLOOR
     return PmfTables(probabilities, radius.astype(np.int32), escape)
+
+
+def interpolate(x: Floats, knots: tuple[tuple[float, float], ...]) -> Floats:
+    """Return the piecewise linear function through `knots` at x, constant beyond the ends.
+
+    The same bits everywhere; np.interp may fuse its multiply and add, so its last bit is the machine's.
+    """
+    positions = np.array([position for position, _ in knots])
+    values = np.array([value for _, value in knots])
+    inside = np.clip(x, positions[0], positions[-1])
+    left = np.clip(np.searchsorted(positions, inside, side="right") - 1, 0, len(knots) - 2)
+    fraction = (inside - positions[left]) / (positions[left + 1] - positions[left])
+    rise = (values[left + 1] - values[left]) * fraction
+    result: Floats = values[left] + rise
+    return result
+
+
+def index_bits(tables: PmfTables) -> Floats:
+    """Return float64 [quantizers, 64, max_radius + 17]: bits of magnitudes 0, 1, ..., escapes by formula.
+
+    An escape of |k| = radius + m costs -log2(escape) + 2 log2(m) + 1 bits (Elias gamma, and a sign). The last
+    entry stands for all magnitudes beyond: there a search has only nearby candidates, of nearly equal rate.
+    """
+    beyond = np.arange(tables.max_radius + 17) - tables.radius[:, None]
+    padding = np.ones((*tables.escape.shape, 16))
+    listed = np.concatenate([tables.probabilities[:, :, tables.max_radius :], padding], axis=2)
+    escape_bits = 2.0 * exact_log2(np.maximum(beyond, 1).astype(np.float64)) + 1.0
+    escape_bits = escape_bits - exact_log2(tables.escape)[:, :, None]
+    return np.where(beyond > 0, escape_bits, -exact_log2(np.maximum(listed, 2.0**-60)))

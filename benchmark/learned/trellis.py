@@ -1,21 +1,37 @@
-"""The state machines of trellis-coded quantization, and the compiled kernels that search and walk them."""
+"""The state machines of trellis-coded quantization, and the search for the cheapest path through them.
+
+Lengths are in units of Delta, the spacing of the union lattice, so an index k reconstructs to the lattice
+point 2k in Q0 and 2k - sgn(k) in Q1. Magnitudes are enough: tables are symmetric, so the sign of an index is
+that of its residual.
+"""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from benchmark.learned import trellis_kernel
+from benchmark.learned.trellis_kernel import LANES
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+Bytes = NDArray[np.uint8]
+
+_IMPOSSIBLE = 1e30
+"""Rate of a magnitude below zero: a table row starts with two, where the search looks without asking."""
 
 
 @dataclass(frozen=True)
 class Trellis:
-    """A state machine: state 0 at the start, `next_state[s, k & 1]` after index k, quantizer `quantizer[s]`."""
+    """A state machine: it starts in state 0, and index k leads from state s to `next_state[s, k & 1]`."""
 
-    next_state: NDArray[np.uint8]
+    next_state: Bytes
     """uint8 [states, 2]"""
-    quantizer: NDArray[np.uint8]
+    quantizer: Bytes
     """uint8 [states]: 0 for Q0, 1 for Q1."""
 
     @property
@@ -23,13 +39,25 @@ class Trellis:
         """The number of states."""
         return len(self.quantizer)
 
-    def predecessors(self) -> NDArray[np.uint8]:
-        """Return uint8 [states, 2, 2]: the two (state, parity) from which each state is reached."""
+    def predecessors(self) -> Bytes:
+        """Return uint8 [states, 2, 2]: the two (state, parity) that lead to each state, lower state first."""
         found: list[list[tuple[int, int]]] = [[] for _ in range(self.states)]
         for state in range(self.states):
             for parity in (0, 1):
                 found[self.next_state[state, parity]].append((state, parity))
         return np.array(found, dtype=np.uint8)
+
+    def links(self) -> np.uint64:
+        """Return `predecessors` in one word: bits 8s + 4d and up hold state + 8 * parity of (s, d)."""
+        packed = 0
+        for state, pair in enumerate(self.predecessors().tolist()):
+            for choice, (before, parity) in enumerate(pair):
+                packed |= (before | parity << 3) << (8 * state + 4 * choice)
+        return np.uint64(packed)
+
+    def quantizer_bits(self) -> np.uint64:
+        """Return `quantizer` in one word: bit s is 1 where state s uses Q1."""
+        return np.uint64(sum(int(used) << state for state, used in enumerate(self.quantizer)))
 
 
 def _trellis(next_state: list[tuple[int, int]], quantizer: list[int]) -> Trellis:
@@ -42,127 +70,123 @@ TCQ8 = _trellis([(0, 2), (5, 7), (1, 3), (6, 4), (2, 0), (4, 6), (3, 1), (7, 5)]
 """Eight states, as in ECM."""
 
 
-@njit(cache=True)
-def _best(a, quantizer, parity, rates, largest):  # type: ignore[no-untyped-def]
-    """Return cost and magnitude of the cheapest index of one parity: next below, next above, or zero."""
-    nearest = np.int32((a + np.float32(quantizer)) * np.float32(0.5))
-    low = nearest - ((nearest ^ parity) & 1)
-    best_cost = np.float32(np.inf)
-    best = np.int32(0)
-    for candidate in (low, low + 2, 0):
-        if candidate < 0 or (candidate ^ parity) & 1:
-            continue
-        error = a - np.float32(2 * candidate - (quantizer if candidate > 0 else 0))
-        cost = error * error + rates[min(candidate, largest)]
-        if cost < best_cost:
-            best_cost = cost
-            best = np.int32(candidate)
-    return best_cost, best
+@dataclass(frozen=True)
+class RateTable:
+    """Costs of magnitudes, laid out for the search: one row a scale, just as long as that scale needs.
 
-
-@njit(cache=True, parallel=True)
-def search(units, scale_index, rates, predecessors, quantizer):  # type: ignore[no-untyped-def]
-    """Return the indices of the cheapest path through each channel's trellis, int32 [C, L].
-
-    units: float32 [C, L], residuals divided by Delta; scale_index: uint8 [C, L]; rates: float32
-    [2, 64, magnitudes], lam / Delta^2 times bits of each magnitude, the last one standing for all beyond.
+    `costs[start[s] + 2 * m + q]` is lam / Delta^2 times the bits of magnitude m in quantizer q at scale s;
+    entry `start[s] + last[s]` stands for all larger magnitudes of either quantizer.
     """
-    channels, length = units.shape
-    states = len(quantizer)
-    largest = rates.shape[2] - 1
+
+    costs: Floats
+    start: Ints
+    last: Ints
+
+
+def rate_table(costs: Floats, lengths: Ints) -> RateTable:
+    """Return the layout of `costs`, float32 [2, scales, magnitudes], of which lengths[s] count at scale s."""
+    rows, start, at = [], [], 0
+    for scale, length in enumerate(lengths):
+        rows += [np.full(2, _IMPOSSIBLE, np.float32), costs[:, scale, :length].T.reshape(-1)]
+        start.append(at + 2)
+        at += 2 + 2 * int(length)
+    last = 2 * np.asarray(lengths, np.int32) - 2
+    return RateTable(np.concatenate(rows), np.array(start, np.int32), last.astype(np.int32))
+
+
+def search(  # noqa: PLR0917
+    residual: Floats, scale_index: Bytes, delta: float, table: RateTable, machine: Trellis, threads: int = 1
+) -> Ints:
+    """Return int32 [C, L]: in each channel the indices with the least sum of (u - x)^2 + cost (Viterbi).
+
+    residual: float32 [C, L], C-contiguous, finite and below 2^22 * delta; u is residual / delta. scale_index:
+    uint8 [C, L], a row of `table` each. Every channel has its own trellis, with fixed start and free end. The
+    result is the same for any number of threads, and on every IEEE-754 machine. Memory beyond the arguments
+    and the result: 32 bytes for each of the L positions, for each thread.
+    """
+    channels, length = residual.shape
     indices = np.empty((channels, length), np.int32)
-    for channel in prange(channels):
-        decisions = np.empty((length, states), np.int32)
-        cost = np.full(states, np.float32(np.inf), np.float32)
-        cost[0] = np.float32(0)
-        new_cost = np.empty(states, np.float32)
-        branch = np.empty(4, np.float32)
-        chosen = np.empty(4, np.int32)
-        for t in range(length):
-            a = abs(units[channel, t])
-            scale = scale_index[channel, t]
-            for q in range(2):
-                for parity in range(2):
-                    branch[2 * q + parity], chosen[2 * q + parity] = _best(
-                        a, q, parity, rates[q, scale], largest
-                    )
-            for s in range(states):
-                from0, parity0 = predecessors[s, 0, 0], predecessors[s, 0, 1]
-                from1, parity1 = predecessors[s, 1, 0], predecessors[s, 1, 1]
-                branch0 = 2 * quantizer[from0] + parity0
-                branch1 = 2 * quantizer[from1] + parity1
-                cost0 = cost[from0] + branch[branch0]
-                cost1 = cost[from1] + branch[branch1]
-                if cost1 < cost0:
-                    new_cost[s] = cost1
-                    decisions[t, s] = 2 * chosen[branch1] + 1
-                else:
-                    new_cost[s] = cost0
-                    decisions[t, s] = 2 * chosen[branch0]
-            least = new_cost.min()
-            for s in range(states):
-                cost[s] = new_cost[s] - least
-        state = np.argmin(cost)
-        for t in range(length - 1, -1, -1):
-            decision = decisions[t, state]
-            magnitude = decision >> 1
-            indices[channel, t] = -magnitude if units[channel, t] < 0 else magnitude
-            state = predecessors[state, decision & 1, 0]
+    blocks = -(-channels // LANES)
+    threads = max(1, min(threads, blocks))
+    bounds = [blocks * part // threads for part in range(threads + 1)]
+
+    def part(number: int) -> None:
+        trellis_kernel.search_blocks(
+            residual,
+            scale_index,
+            np.float32(1.0 / delta),
+            table.costs,
+            table.start,
+            table.last,
+            machine.states,
+            machine.links(),
+            machine.quantizer_bits(),
+            bounds[number],
+            bounds[number + 1],
+            indices,
+        )
+
+    if threads == 1:
+        part(0)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(part, range(threads)))
     return indices
 
 
-@njit(cache=True, parallel=True)
-def search_scalar(units, scale_index, rates):  # type: ignore[no-untyped-def]
-    """Return int32 [C, L]: of the two nearest indices and zero, the one with the least cost, sample by sample.
+@njit(cache=True, nogil=True)
+def search_scalar(residual: Floats, scale_index: Bytes, inverse: np.float32, costs: Floats) -> Ints:
+    """Return int32 [C, L]: of the two nearest indices and zero, the one with the least cost.
 
-    units: float32 [C, L], residuals divided by the step; scale_index: uint8 [C, L]; rates: float32
-    [64, magnitudes], lam / step^2 times bits of each magnitude, the last one standing for all beyond.
+    residual: float32 [C, L]; inverse: 1 / step; scale_index: uint8 [C, L]; costs: float32 [64, magnitudes],
+    lam / step^2 times the bits of each magnitude, the last standing for all beyond. Ties go to the smaller.
     """
-    channels, length = units.shape
-    largest = rates.shape[1] - 1
+    channels, length = residual.shape
+    largest = costs.shape[1] - 1
     indices = np.empty((channels, length), np.int32)
-    for channel in prange(channels):
+    for channel in range(channels):
         for t in range(length):
-            a = abs(units[channel, t])
-            row = rates[scale_index[channel, t]]
+            x = residual[channel, t] * inverse
+            a = abs(x)
+            row = costs[scale_index[channel, t]]
             below = np.int32(a)
-            above_error = np.float32(below + 1) - a
-            below_error = a - np.float32(below)
-            above_cost = above_error * above_error + row[min(below + 1, largest)]
-            cost = below_error * below_error + row[min(below, largest)]
-            magnitude = below
-            if above_cost < cost:
-                cost = above_cost
-                magnitude = below + 1
-            if a * a + row[0] < cost:
-                magnitude = 0
-            indices[channel, t] = -magnitude if units[channel, t] < 0 else magnitude
+            error = a - np.float32(below)
+            cost = error * error + row[min(below, largest)]
+            error = error - np.float32(1)
+            above_cost = error * error + row[min(below + 1, largest)]
+            magnitude = np.int32(below + 1) if above_cost < cost else below
+            zero_cost = a * a + row[0]
+            magnitude = np.int32(0) if zero_cost <= min(cost, above_cost) else magnitude
+            indices[channel, t] = -magnitude if x < 0 else magnitude
     return indices
 
 
-@njit(cache=True, parallel=True)
-def dequantize(indices, delta, next_state, quantizer):  # type: ignore[no-untyped-def]
-    """Return float32 [C, L]: the reconstruction of int32 [C, L] indices; one rounding, exact state work."""
+@njit(cache=True, nogil=True)
+def dequantize(indices: Ints, delta: np.float32, next_state: Bytes, quantizer: Bytes) -> Floats:
+    """Return float32 [C, L]: the reconstruction of int32 [C, L] indices; exact but for one rounding."""
     channels, length = indices.shape
     values = np.empty((channels, length), np.float32)
-    for channel in prange(channels):
-        state = 0
+    successor = next_state.reshape(-1)
+    for channel in range(channels):
+        state = np.uint64(0)
         for t in range(length):
             k = indices[channel, t]
-            sign = np.int32(k > 0) - np.int32(k < 0)
-            values[channel, t] = np.float32(2 * k - np.int32(quantizer[state]) * sign) * delta
-            state = next_state[state, k & 1]
+            sign = np.int64(k > 0) - np.int64(k < 0)
+            point = 2 * np.int64(k) - np.int64(quantizer[state]) * sign
+            values[channel, t] = np.float32(point) * delta
+            state = np.uint64(successor[np.uint64(2) * state + np.uint64(k & 1)])
     return values
 
 
-@njit(cache=True, parallel=True)
-def quantizers(indices, next_state, quantizer):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def quantizers(indices: Ints, next_state: Bytes, quantizer: Bytes) -> Bytes:
     """Return uint8 [C, L]: which quantizer each of the int32 [C, L] indices belongs to."""
     channels, length = indices.shape
     used = np.empty((channels, length), np.uint8)
-    for channel in prange(channels):
-        state = 0
+    successor = next_state.reshape(-1)
+    for channel in range(channels):
+        state = np.uint64(0)
         for t in range(length):
             used[channel, t] = quantizer[state]
-            state = next_state[state, indices[channel, t] & 1]
+            state = np.uint64(successor[np.uint64(2) * state + np.uint64(indices[channel, t] & 1)])
     return used
