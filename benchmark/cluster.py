@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
@@ -20,13 +21,12 @@ class ClusterExecutor(Executor):
     threads = 1
 
     def __init__(self, address: str) -> None:
-        client: Any
         try:
-            from distributed import Client as client
+            distributed = importlib.import_module("distributed")
         except ImportError as error:
             raise UsageError("--scheduler needs Dask: pip install 'bench-codec[cluster]'") from error
         try:
-            self._client = client(address, timeout="10s", set_as_default=False)
+            self._client: Any = distributed.Client(address, timeout="10s", set_as_default=False)
         except (OSError, ValueError) as error:
             raise UsageError(f"--scheduler {address}: no Dask scheduler answers there: {error}") from error
         cores: dict[str, int] = self._client.ncores()

@@ -21,7 +21,7 @@ from benchmark.codecs.base import Codec, Facts, Image, collect_facts
 from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError
 from benchmark.images import LoadedImage, load_image, save_png
 from benchmark.metrics import METRICS, measure
-from benchmark.results import KEPT, Record
+from benchmark.records import KEPT, Record
 from benchmark.suite import Task
 
 WARM_UP_PIXELS = 64

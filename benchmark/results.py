@@ -9,104 +9,22 @@ import shutil
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmark.errors import StoreError
+from benchmark.records import KEPT, METRIC_COLUMNS, SCHEMA_VERSION, SLOT, Record
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import pandas as pd
 
-    from benchmark.suite import Task
-
-Status = Literal["ok", "failed", "timeout"]
-
-SCHEMA_VERSION = "1"
-
-
-@dataclass(frozen=True)
-class Record:
-    """One row: one image coded by one codec at one operating point, measured.
-
-    A metric is NaN-free: None where it could not be computed, with the reason in `metric_notes`.
-    """
-
-    # what was asked for
-    suite: str
-    dataset: str
-    dataset_images: int
-    """How many images of the dataset were at hand."""
-    dataset_size: int
-    """How many images the whole dataset has; more than `dataset_images` means a partial run."""
-    codec: str
-    """The label in the suite; the registry name where the suite gives no other."""
-    codec_id: str
-    """The registry name."""
-    codec_options: str
-    """JSON object of the options that the suite sets, keys sorted."""
-    point: float
-    image: str
-    image_sha256: str
-    """sha256 of the image file."""
-
-    # what came out
-    status: Status
-    error: str | None = None
-    codec_version: str = ""
-    width: int | None = None
-    height: int | None = None
-    bitstream_bytes: int | None = None
-    bitstream_sha256: str | None = None
-    decoded_sha256: str | None = None
-    """sha256 of the decoded pixels (height x width x 3 bytes, row-major)."""
-    bpp: float | None = None
-    """8 * bitstream_bytes / (width * height), header included."""
-    psnr_rgb: float | None = None
-    ms_ssim_rgb: float | None = None
-    psnr_y: float | None = None
-    psnr_yuv: float | None = None
-    metric_versions: str = "{}"
-    """JSON object: metric name -> version."""
-    metric_notes: str = "{}"
-    """JSON object: metric name -> why it is null."""
-    entropy_bits: float | None = None
-    """The codec's own estimate of the information content, where it has one; never used as the rate."""
-    encode_seconds: float | None = None
-    decode_seconds: float | None = None
-
-    # where it came from
-    encode_argv: str | None = None
-    """JSON array: the exact command line of an encoder that ran as a process."""
-    decode_argv: str | None = None
-    binary_sha256: str | None = None
-    config_sha256: str | None = None
-    image_conversions: str = "[]"
-    """JSON array: what was done to the file's pixels to make 8-bit RGB of them."""
-    protocol: str = ""
-    """JSON object: what must be equal for two rows to be compared: the reference, the metrics' versions."""
-    jobs: int = 1
-    """How many evaluations ran at once: times compare only at equal concurrency."""
-    threads: int = 1
-    machine: str = ""
-    """A stable identifier of the machine's kind: processor, cores, operating system."""
-    environment: str = "{}"
-    """JSON object: commit, dirty flag, package versions, processor, memory, operating system."""
-    run_id: str = ""
-    started_at: str = ""
-    """UTC, ISO 8601."""
-    extra: str = field(default="{}")
-    """JSON object: further facts that a codec noted."""
-    schema_version: str = SCHEMA_VERSION
-
-
-METRIC_COLUMNS = ("psnr_rgb", "ms_ssim_rgb", "psnr_y", "psnr_yuv")
+__all__ = ["METRIC_COLUMNS", "SCHEMA", "SCHEMA_VERSION", "Record", "Store", "read_results", "set_aside"]
 
 _ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "Status": pa.string()}
 
@@ -117,24 +35,13 @@ SCHEMA = pa.schema(
     ],
     metadata={"bench_schema_version": SCHEMA_VERSION},
 )
+"""The columns of results.parquet, as Record documents them."""
 
 TABLE = "results.parquet"
-# Names that begin with "_" are passed over by whoever reads the folder as one parquet dataset.
 JOURNAL = "_journal.jsonl"
 LOCK = "_lock"
-KEPT = "_kept"
 PREVIOUS = "_previous"
-SLOT = ("dataset", "codec", "point", "image")
-"""The columns that name a row: a store holds one row for each, the one written last."""
-
 MIN_FREE_BYTES = 16 << 20
-
-Slot = tuple[str, str, float, str]
-
-
-def slot(row: Record | Task) -> Slot:
-    """Return the place in the store of a Record, or of a Task."""
-    return (row.dataset, row.codec, row.point, row.image)
 
 
 class Store:
@@ -200,7 +107,7 @@ class Store:
         """Put records on disk, to stay. Raises StoreError if they cannot be written."""
         if self._journal is None:
             raise StoreError(f"{self.folder}: the store is not open")
-        lines = b"".join(json.dumps(asdict(record)).encode() + b"\n" for record in records)
+        lines = b"".join(json.dumps(vars(record)).encode() + b"\n" for record in records)
         try:
             while lines:
                 lines = lines[self._journal.write(lines) :]
@@ -215,6 +122,8 @@ class Store:
 
     def update_images_at_hand(self, dataset: str, images: int, size: int) -> None:
         """Let the rows of a dataset that was partial say how many of its images are at hand now."""
+        import pyarrow.compute as pc  # slow to load, and seldom needed
+
         table, _ = _merged(self.folder)
         stale = pc.and_(pc.equal(table["dataset"], dataset), pc.less(table["dataset_images"], images))
         if pc.any(stale).as_py():
@@ -297,7 +206,7 @@ def _read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
     rows, unreadable = [], 0
     for line in lines[:-1]:  # what follows the last newline was torn off in the middle of writing
         try:
-            rows.append(asdict(Record(**json.loads(line))))
+            rows.append(vars(Record(**json.loads(line))))
         except (ValueError, TypeError):
             unreadable += 1
     return rows, unreadable

@@ -13,11 +13,12 @@ from typing import Any, Protocol
 from benchmark.codecs import make_codec
 from benchmark.errors import BenchError, CodecUnavailableError, PointError, SuiteError, WeightsError
 from benchmark.evaluate import RunContext, evaluate, metric_versions, task_columns
-from benchmark.results import SCHEMA_VERSION, SLOT, Record, Slot, Store, slot
+from benchmark.records import SCHEMA_VERSION, SLOT, Record, Slot, slot
+from benchmark.results import Store
 from benchmark.suite import Suite, Task
 
 MAX_FAILED_SHARE = 0.2
-MIN_FAILED = 5
+MIN_FAILED = 10
 """A run stops when more than this many and more than that share of its evaluations have failed."""
 
 QUEUED_PER_JOB = 4

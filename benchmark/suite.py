@@ -163,14 +163,19 @@ def load_suite(name_or_path: str) -> Suite:
     return parse_suite(path)
 
 
-def parse_suite(path: Path) -> Suite:
-    """Read the suite file at `path`. Raises SuiteError, naming file and field."""
+def parse_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of the suite file at `path`, not checked. Raises SuiteError, naming the file."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SuiteError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path}: is no TOML: {error}") from error
+
+
+def parse_suite(path: Path) -> Suite:
+    """Read and check the suite file at `path`. Raises SuiteError, naming file and field."""
+    data = parse_toml(path)
     import pydantic  # here, because planning alone needs it and workers start faster without
 
     try:

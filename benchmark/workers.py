@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from types import FrameType, TracebackType
@@ -21,6 +22,9 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "RAYON_NUM_THREADS",
 )
+
+_PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h."""
 
 
 class _Stopped(BaseException):
@@ -74,6 +78,15 @@ def _start_worker(threads: int) -> None:
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
     signal.signal(signal.SIGTERM, _stop)
+    _die_with_parent()
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to kill this worker when the run is killed, even in the middle of an evaluation."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -1,9 +1,151 @@
-"""Commands that look and fetch: list, doctor, fetch."""
+"""Commands that look around and fetch: list, doctor, fetch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from benchmark.errors import BenchError
+
+
+class Kind(StrEnum):
+    """What `bench list` can list."""
+
+    codecs = "codecs"
+    suites = "suites"
+    datasets = "datasets"
+    metrics = "metrics"
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
+    app.command("list")(list_)
+    app.command()(doctor)
+    app.command()(fetch)
+
+
+def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
+    """List what there is, by the names that suites and commands use."""
+    rows = {"codecs": _codecs, "suites": _suites, "datasets": _datasets, "metrics": _metrics}[kind]
+    _print_columns(rows())
+
+
+def _codecs() -> Iterable[Sequence[str]]:
+    from benchmark.codecs import registry
+
+    yield "CODEC", "POINT", "DEFAULT POINTS", ""
+    for name, entry in registry().items():
+        first, *others = (f"{point:g}" for point in entry.points)
+        points = " ".join((first, *others)) if len(others) < 8 else f"{first} {others[0]} .. {others[-1]}"
+        yield name, entry.point_name, points, entry.summary
+
+
+def _suites() -> Iterable[Sequence[str]]:
+    from benchmark.suite import builtin_suites, parse_toml
+
+    yield "SUITE", "DATASET", ""
+    for name, path in builtin_suites().items():
+        data = parse_toml(path)
+        yield name, str(data.get("dataset", "")), str(data.get("summary", ""))
+
+
+def _datasets() -> Iterable[Sequence[str]]:
+    from benchmark.datasets import list_datasets
+
+    yield "DATASET", "IMAGES", ""
+    for manifest in list_datasets():
+        yield manifest.name, str(len(manifest.images)), manifest.summary
+    yield "folder:PATH", "", "every image in a folder of yours"
+
+
+def _metrics() -> Iterable[Sequence[str]]:
+    from benchmark.metrics import METRICS
+
+    yield "METRIC", "VERSION", "UNIT", ""
+    for name, metric in METRICS.items():
+        yield name, metric.version, metric.unit, metric.summary
+
+
+def _print_columns(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows in aligned columns. (Rich would take longer to load than all the rest.)"""
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def doctor(
+    data_dir: Annotated[Path | None, typer.Option(help="Where data sets lie (else BENCH_DATA_DIR).")] = None,
+) -> None:
+    """Say what is usable on this machine, in which version, and how to get what is missing."""
+    typer.echo("Codecs")
+    _print_columns(_codec_health())
+    typer.echo("\nData sets")
+    _print_columns(_dataset_health(data_dir))
+    typer.echo("\nMachine")
+    _print_columns(_machine())
+
+
+def _codec_health() -> Iterable[Sequence[str]]:
+    from benchmark.codecs import make_codec, registry
+
+    for name in registry():
+        try:
+            yield "  ok", name, make_codec(name).version()
+        except (BenchError, ImportError) as error:
+            yield "  --", name, " ".join(str(error).split())
+
+
+def _dataset_health(data_dir: Path | None) -> Iterable[Sequence[str]]:
+    from benchmark.datasets import list_datasets, list_places
+
+    for manifest in list_datasets():
+        try:
+            places = list_places(manifest, data_dir)
+        except BenchError as error:
+            yield "  --", manifest.name, " ".join(str(error).split())
+            continue
+        # Counted only: a run checks every hash before it begins.
+        counts = {place: sum((place / image.name).is_file() for image in manifest.images) for place in places}
+        best = max(places, key=lambda place: counts[place])
+        state = "  ok" if counts[best] == len(manifest.images) else "  --"
+        if counts[best]:
+            yield state, manifest.name, f"{counts[best]} of {len(manifest.images)} images in {best}"
+        else:
+            yield (
+                state,
+                manifest.name,
+                f"not on this machine; `bench fetch {manifest.name}` downloads the set",
+            )
+
+
+def _machine() -> Iterable[Sequence[str]]:
+    import shutil
+
+    from benchmark import environment
+
+    facts = environment.describe()
+    free_gib = shutil.disk_usage(Path.cwd()).free / 2**30
+    commit = f"{facts['commit'] or 'no git checkout'}{' with changes' if facts['dirty'] else ''}"
+    yield "  bench", f"{facts['bench'] or 'not installed'}, {commit}"
+    yield "  python", facts["python"]
+    for name, version in facts["packages"].items():
+        yield f"  {name}", version or "not installed"
+    yield "  processor", f"{facts['processor']}, {facts['cores']} cores usable"
+    yield "  memory", f"{facts['memory_gib']} GiB"
+    yield "  disk", f"{free_gib:.1f} GiB free here"
+    yield "  system", facts["system"]
+    yield "  machine", f"{facts['machine']} (times compare only between equal ones)"
+
+
+def fetch(name: Annotated[str, typer.Argument(help="A data set (`bench list datasets`).")]) -> None:
+    """Download what is missing of a data set, check it, and say where it lies."""
+    from benchmark import datasets
+    from benchmark.cli.display import download
+
+    folder = datasets.fetch(name, download())
+    typer.echo(f"{name}: complete in {folder}")

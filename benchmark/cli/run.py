@@ -49,7 +49,7 @@ def suite(
     ] = False,
     scheduler: Annotated[str | None, typer.Option(help="Run on a Dask cluster: tcp://HOST:8786.")] = None,
 ) -> None:
-    """Measure every codec of a suite at every point on every image; what is measured already is not redone."""
+    """Measure every codec of a suite at every point on every image, but for what is measured already."""
     from benchmark import runner
     from benchmark.cli import display
     from benchmark.datasets import find_dataset

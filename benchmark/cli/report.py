@@ -1,0 +1,140 @@
+"""Commands that look at results: report, compare, verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+Results = Annotated[Path, typer.Option(help="The folder that holds a folder of results per suite.")]
+Averaging = Annotated[str, typer.Option(help="per_image, mean_mse (PSNR of the mean MSE) or pixel_weighted.")]
+Mixed = Annotated[
+    bool, typer.Option(help="Compare although the two were measured under different protocols.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(report)
+    app.command()(compare)
+    app.command()(verify)
+
+
+def report(
+    suite: Annotated[
+        str, typer.Argument(help="A suite's name, a results folder, or a results parquet file.")
+    ],
+    anchor: Annotated[
+        str | None,
+        typer.Option(help="Codec to compare with; the suite's first one that has results by default."),
+    ] = None,
+    format: Annotated[  # noqa: A002 (the option's name)
+        list[str] | None,
+        typer.Option(help="Only pdf, svg, png, markdown, latex, csv, parquet or html; repeatable."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write; reports/SUITE by default.")] = None,
+    results: Results = Path("results"),
+    codec: Annotated[list[str] | None, typer.Option(help="Only this codec; repeatable.")] = None,
+    published: Annotated[
+        list[str] | None,
+        typer.Option(help="Published curve to draw (`bench verify --list`); repeatable; `none` for none."),
+    ] = None,
+    averaging: Averaging = "per_image",
+    allow_mixed: Mixed = False,
+    max_bpp: Annotated[
+        float | None, typer.Option(min=0.01, help="Where the rate axis of RD plots ends.")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where data sets lie (else BENCH_DATA_DIR).")] = None,
+    inline_images: Annotated[
+        bool, typer.Option(help="Put kept images into the page instead of beside it.")
+    ] = False,
+) -> None:
+    """Write plots, tables and a page of a suite's results, and print the BD-rate tables."""
+    from benchmark.cli import display
+    from benchmark.report import request, tables, write
+
+    formats = write.check_formats(format or [])
+    asked = request.find(suite, results)
+    frame = request.read(asked, codec or [])
+    summary = request.summarize_suite(asked, frame, anchor, averaging, published or [], allow_mixed)
+    folder = out or Path("reports") / asked.name
+    done = write.write_report(
+        frame,
+        summary,
+        folder,
+        results=asked.path,
+        formats=formats,
+        data_dir=data_dir,
+        inline_images=inline_images,
+        max_bpp=max_bpp,
+    )
+    for metric in summary.metrics[:2]:
+        display.out.print(tables.terminal(summary, metric, wide=display.out.width >= 170))
+        for note in tables.notes(summary, metric):
+            display.say(f"  {note}")
+    for remark in done.remarks:
+        display.warn(remark)
+    display.say(f"{len(done.files)} files in {done.folder}" + (f"; open {done.page}" if done.page else ""))
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="A codec, or a results folder or parquet file (with --codec).")],
+    b: Annotated[
+        str, typer.Argument(help="What A is compared with: a codec, a published curve, or results.")
+    ],
+    suite: Annotated[str, typer.Option(help="The suite whose results to compare codecs of.")] = "kodak",
+    codec: Annotated[str | None, typer.Option(help="The codec to compare between two result sets.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="psnr_rgb, ms_ssim_rgb, psnr_y, psnr_yuv; repeatable.")
+    ] = None,
+    results: Results = Path("results"),
+    averaging: Averaging = "per_image",
+    allow_mixed: Mixed = False,
+) -> None:
+    """Compare two codecs of one suite, or one codec in two result sets: A against B, negative is fewer bits."""
+    from benchmark.report import comparing, request
+
+    frames: tuple[pd.DataFrame, pd.DataFrame | None]
+    if codec is None:
+        frames, names = (request.read(request.find(suite, results)), None), (a, b)
+    else:
+        frames = request.read(request.find(a, results)), request.read(request.find(b, results))
+        names = (codec, codec)
+    for text in comparing.compare_text(frames, names, metric or [], averaging, allow_mixed=allow_mixed):
+        _show(text)
+
+
+def verify(
+    suite: Annotated[
+        str, typer.Argument(help="A suite's name, a results folder, or a results parquet file.")
+    ] = "kodak",
+    codec: Annotated[list[str] | None, typer.Option(help="Only this codec; repeatable.")] = None,
+    results: Results = Path("results"),
+    list_: Annotated[
+        bool, typer.Option("--list", help="List the published curves that ship with bench.")
+    ] = False,
+) -> None:
+    """Compare what was measured here with the published figure of the same codec, point by point."""
+    from benchmark.report import request, verifying
+
+    if list_:
+        _show(verifying.published_table())
+        return
+    frame = request.read(request.find(suite, results), codec or [])
+    for text in verifying.verify_text(frame):
+        _show(text)
+
+
+def _show(what: Table | str) -> None:
+    """Print a table, or a line whatever characters are in it."""
+    from benchmark.cli import display
+
+    if isinstance(what, str):
+        display.say(what)
+    else:
+        display.out.print(what)

@@ -1,0 +1,100 @@
+"""What the harness's tests share: misbehaving codecs in a package of their own, tiny images, tiny suites."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from benchmark.codecs import CodecEntry
+from benchmark.codecs.base import Codec, Image, note
+from benchmark.errors import BitstreamError, CodecError, PointError
+
+GOOD, BETTER, HANG, DIE, BUG, FAIL, CROP, CHILD = 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0
+
+
+class TrickCodec(Codec):
+    """PNG of a coarser image; some points misbehave. The warm-up crop is always coded well."""
+
+    def __init__(self, name: str, version: str = "1", child_pid_file: str = "") -> None:
+        self.name = name
+        self._version = version
+        self._child_pid_file = child_pid_file
+
+    def version(self) -> str:
+        return self._version
+
+    def check_point(self, point: float) -> None:
+        if point not in range(1, 9):
+            raise PointError(f"point {point:g} is not one of 1 .. 8")
+
+    def encode(self, image: Image, point: float) -> bytes:
+        if image.shape[0] > 64:
+            self._misbehave(point)
+        note(encode_argv=["trick", f"{point:g}"], entropy_bits=12.5, colour_bits=8)
+        step = 16 if point == GOOD else 4
+        out = io.BytesIO()
+        PIL.Image.fromarray(image // step * step + step // 2).save(out, "PNG")
+        return out.getvalue() + (b"crop" if point == CROP and image.shape[0] > 64 else b"")
+
+    def _misbehave(self, point: float) -> None:
+        if point == HANG:
+            time.sleep(600)
+        if point == DIE:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if point == BUG:
+            raise ZeroDivisionError("a bug in the codec")
+        if point == FAIL:
+            raise CodecError("the codec refuses")
+        if point == CHILD:
+            with subprocess.Popen(["sleep", "600"]) as child:
+                try:
+                    Path(self._child_pid_file).write_text(str(child.pid))
+                    child.wait()
+                finally:
+                    child.kill()
+
+    def decode(self, bitstream: bytes) -> Image:
+        try:
+            with PIL.Image.open(io.BytesIO(bitstream)) as file:
+                image = np.array(file.convert("RGB"))
+        except OSError as error:
+            raise BitstreamError("no trick stream") from error
+        return image[:-1] if bitstream.endswith(b"crop") else image
+
+
+ENTRY = CodecEntry("harness:TrickCodec", "for tests", "trick", (GOOD, BETTER))
+
+
+def install_trick(site: Path) -> None:
+    """Write what makes `trick` a codec of an installed package, as far as entry points go."""
+    info = site / "trick-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: trick\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[bench.codecs]\ntrick = harness:ENTRY\n")
+
+
+def make_images(folder: Path, count: int = 2, size: tuple[int, int] = (80, 96)) -> Path:
+    """Write `count` smooth random PNG images of (height, width) `size`; return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(7)
+    height, width = size
+    for number in range(count):
+        small = PIL.Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        small.resize((width, height), PIL.Image.Resampling.BICUBIC).save(folder / f"image{number}.png")
+    return folder
+
+
+def write_suite(path: Path, points: list[float], images: Path, *, options: str = "", more: str = "") -> Path:
+    """Write a suite of the trick codec on a folder of images."""
+    path.write_text(
+        f'name = "{path.stem}"\ndataset = "folder:{images}"\nmetrics = ["psnr_rgb", "psnr_y"]\n'
+        f'[[codec]]\nname = "trick"\npoints = {points}\n{options}\n{more}'
+    )
+    return path
