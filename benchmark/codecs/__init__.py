@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from benchmark.codecs.base import Codec
-from benchmark.errors import UsageError, did_you_mean
+from benchmark.errors import CodecUnavailableError, UsageError, did_you_mean
 
 ENTRY_POINT_GROUP = "bench.codecs"
 
@@ -97,14 +97,17 @@ def registry() -> Mapping[str, CodecEntry]:
     """
     table = dict(_BUILTIN)
     for point in entry_points(group=ENTRY_POINT_GROUP):
+        where = (
+            f"entry point {point.name} = {point.value} of {point.dist.name if point.dist else 'a package'}"
+        )
         if point.name in table:
-            raise UsageError(
-                f"entry point {point.value!r} of {point.dist.name if point.dist else 'a package'} adds "
-                f"the codec {point.name!r}, which exists already; rename it"
-            )
-        entry = point.load()
+            raise UsageError(f"{where} adds the codec {point.name!r}, which exists already; rename it")
+        try:
+            entry = point.load()
+        except Exception as error:  # it is a stranger's module that is imported here
+            raise UsageError(f"{where} cannot be loaded ({error!r}); fix or uninstall the package") from error
         if not isinstance(entry, CodecEntry):
-            raise UsageError(f"entry point {point.name} = {point.value!r} is no benchmark.codecs.CodecEntry")
+            raise UsageError(f"{where} is no benchmark.codecs.CodecEntry")
         table[point.name] = entry
     return table
 
@@ -120,11 +123,17 @@ def codec_entry(name: str) -> CodecEntry:
 def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
     """Make the codec `name`, its default options overridden by `options`.
 
-    Raises UsageError for an unknown name or an option that the codec does not take.
+    Raises UsageError for an unknown name or an option that the codec does not take, CodecUnavailableError
+    if its module or class cannot be imported here.
     """
     entry = codec_entry(name)
-    module_name, class_name = entry.target.split(":")
-    factory = getattr(importlib.import_module(module_name), class_name)
+    try:
+        module_name, class_name = entry.target.split(":")
+        factory = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise CodecUnavailableError(
+            f"codec {name!r} cannot be loaded from {entry.target}: {error}"
+        ) from error
     try:
         codec: Codec = factory(name=name, **{**entry.options, **(options or {})})
     except TypeError as error:

@@ -1,0 +1,155 @@
+"""The registry: names, options, and codecs that other packages add, built from the example in the docs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import codecs
+from benchmark.codecs import CodecEntry, codec_entry, make_codec, registry
+from benchmark.codecs.base import Codec, Image
+from benchmark.errors import BitstreamError, CodecUnavailableError, UsageError
+from benchmark.images import save_png
+from benchmark.results import read_results
+
+ROOT = Path(__file__).parents[2]
+IMAGE: Image = np.random.default_rng(0).integers(0, 256, (20, 33, 3), dtype=np.uint8)
+
+
+def _doc_block(language: str, containing: str) -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.DOTALL)
+    (block,) = [block for block in blocks if containing in block]
+    return str(block)
+
+
+def _install(site: Path, module: str, source: str, entry_points: str) -> None:
+    """Lay out what pip would: a module and its .dist-info."""
+    info = site / f"{module}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / f"{module}.py").write_text(source)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entry_points)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    registry.cache_clear()
+    yield folder
+    registry.cache_clear()
+    for file in folder.glob("*.py"):
+        sys.modules.pop(file.stem, None)
+
+
+def _install_uniform(site: Path) -> None:
+    """Install the example of docs/extending.md under the entry point that its pyproject.toml has."""
+    project = tomllib.loads(_doc_block("toml", "bench.codecs"))["project"]
+    lines = [f"{name} = {value}" for name, value in project["entry-points"]["bench.codecs"].items()]
+    source = _doc_block("python", "class UniformCodec")
+    _install(site, "uniform_codec", source, "[bench.codecs]\n" + "\n".join(lines) + "\n")
+
+
+def test_the_documented_package_is_in_the_registry_and_works(site: Path) -> None:
+    _install_uniform(site)
+    assert codec_entry("uniform").points == (2, 3, 4, 5, 6)
+    codec = make_codec("uniform", {"level": 1})
+    stream = codec.encode(IMAGE, 4)
+    assert np.abs(codec.decode(stream).astype(int) - IMAGE).max() <= 8
+    assert np.array_equal(codec.decode(codec.encode(IMAGE, 8)), IMAGE)
+    for damaged in (b"", stream[:5], stream[:-1], stream[:8] + b"\x09" + stream[9:], b"x" + stream):
+        with pytest.raises(BitstreamError):
+            codec.decode(damaged)
+
+
+def test_the_documented_package_passes_list_and_runs_in_a_suite(site: Path, tmp_path: Path) -> None:
+    _install_uniform(site)
+    (tmp_path / "photographs").mkdir()
+    save_png(IMAGE, tmp_path / "photographs" / "a.png")
+    (tmp_path / "mine.toml").write_text(_doc_block("toml", "folder:photographs"))
+    environment = os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "COLUMNS": "200"}
+
+    def bench(*arguments: str) -> str:
+        argv = [sys.executable, "-m", "benchmark", *arguments]
+        done = subprocess.run(
+            argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert re.search(r"^\W*uniform\b.*zlib", bench("list", "codecs"), re.MULTILINE)
+    bench("run", "suite", "mine.toml")
+    rows = read_results(tmp_path / "results" / "mine")
+    assert set(rows["status"]) == {"ok"}
+    assert rows.groupby("codec").size().to_dict() == {"jpeg": 4, "uniform": 5, "uniform-fast": 5}
+    assert set(rows[rows["codec"] == "uniform-fast"]["codec_id"]) == {"uniform"}
+    assert set(rows[rows["codec"] == "uniform-fast"]["codec_version"]) == {"1.0, zlib level 1"}
+
+
+def test_the_documented_program_codec_works() -> None:
+    namespace: dict[str, type[Codec]] = {}
+    exec(_doc_block("python", "class CjpegCodec"), namespace)
+    codec = namespace["CjpegCodec"](name="cjpeg")  # type: ignore[call-arg]
+    if shutil.which("cjpeg") is None:
+        with pytest.raises(CodecUnavailableError, match="libjpeg-turbo-progs"):
+            codec.version()
+        return
+    assert "cjpeg" in codec.version()
+    assert codec.decode(codec.encode(IMAGE, 90)).shape == IMAGE.shape
+
+
+def test_a_name_that_exists_is_refused(site: Path) -> None:
+    source = "from benchmark.codecs import CodecEntry\nENTRY = CodecEntry('a:B', '', 'q', (1, 2))\n"
+    _install(site, "rival", source, "[bench.codecs]\njpeg = rival:ENTRY\n")
+    with pytest.raises(UsageError, match=r"jpeg = rival:ENTRY of rival .*exists already; rename it"):
+        registry()
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("ENTRY = 3", "is no benchmark.codecs.CodecEntry"),
+        ("import no_such_module", "cannot be loaded .*no_such_module.*uninstall"),
+        ("1 / 0", "cannot be loaded .*ZeroDivisionError"),
+    ],
+)
+def test_a_broken_package_is_named(site: Path, source: str, reason: str) -> None:
+    _install(site, "broken", source + "\n", "[bench.codecs]\nmine = broken:ENTRY\n")
+    with pytest.raises(UsageError, match=f"mine = broken:ENTRY of broken {reason}"):
+        registry()
+
+
+@pytest.mark.parametrize("target", ["no_such_module:Codec", "benchmark.codecs.null:NoSuch", "benchmark"])
+def test_a_target_that_cannot_be_loaded_makes_the_codec_unavailable(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = CodecEntry(target, "", "quality", (1, 2))
+    monkeypatch.setattr(codecs, "registry", lambda: {"mine": entry})
+    with pytest.raises(CodecUnavailableError, match=f"'mine' cannot be loaded from {target}"):
+        make_codec("mine")
+
+
+def test_unknown_names_offer_near_ones() -> None:
+    with pytest.raises(UsageError, match=r"unknown codec 'jpgxl'; did you mean .*'jpegxl'"):
+        make_codec("jpgxl")
+    with pytest.raises(UsageError, match="unknown codec 'zzz'; known: "):
+        codec_entry("zzz")
+
+
+def test_the_registry_imports_no_codec() -> None:
+    """`bench list` must answer at once: codecs are imported when they are used."""
+    program = (
+        "import sys; from benchmark.codecs import registry; registry()\n"
+        "assert not {'torch', 'PIL', 'benchmark.learned.codec'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, timeout=60)
