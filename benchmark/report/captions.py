@@ -1,0 +1,116 @@
+"""What must be said wherever a figure is shown: images, averaging, protocol, intervals, what lies outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.analysis import MEANING
+from benchmark.analysis.intervals import RESAMPLES
+from benchmark.report import savings as savings_module
+from benchmark.report.layout import rd_window
+from benchmark.report.summary import Summary
+
+DATASET_TITLES = {"kodak": "Kodak", "tecnick": "TecNick", "demo": "Demo"}
+SHORT_LABELS = {"psnr_rgb": "PSNR", "ms_ssim_rgb": "MS-SSIM", "psnr_y": "PSNR-Y", "psnr_yuv": "PSNR-YUV"}
+
+
+def short_label(metric: str) -> str:
+    """Return a metric's name without its unit."""
+    return SHORT_LABELS[metric]
+
+
+def dataset_title(summary: Summary) -> str:
+    """Return the dataset as a title writes it."""
+    return DATASET_TITLES.get(summary.dataset, summary.dataset)
+
+
+def title(summary: Summary) -> str:
+    """Return the panel's title: the dataset and how much of it."""
+    return f"{dataset_title(summary)}, {summary.scope}"
+
+
+def averaging(summary: Summary, metric: str) -> str:
+    """Say how a metric's curve was averaged."""
+    if metric == "ms_ssim_rgb":
+        return "arithmetic means over images of bpp and of MS-SSIM, the latter then as -10 log10(1 - x) dB"
+    return summary.averaging_note
+
+
+def rd(summary: Summary, metrics: Sequence[str], max_bpp: float | None = None) -> str:
+    """Return the caption of an RD plot, with how many points the range leaves out."""
+    said = [f"Rate-distortion curves on {title(summary)}; real bitstreams, headers counted."]
+    for metric in metrics:
+        said.append(f"{short_label(metric)}: {averaging(summary, metric)}.")
+        drawn = summary.drawn(metric)
+        window = rd_window(list(drawn.values()), max_bpp)
+        beyond = {label: n for label, curve in drawn.items() if (n := window.beyond(curve))}
+        if beyond:
+            listed = ", ".join(f"{label}: {n}" for label, n in beyond.items())
+            said.append(f"Points beyond the {short_label(metric)} axis range, not shown: {listed}.")
+    return " ".join([*said, *_published(summary, metrics), *doubts(summary, metrics)])
+
+
+def savings(summary: Summary, metrics: Sequence[str], max_bpp: float | None = None) -> str:
+    """Return the caption of a rate-savings plot."""
+    del max_bpp
+    how = (
+        f"Rate of each codec's mean curve against {summary.anchor} at equal quality, on {title(summary)} "
+        "(PCHIP through log rate over dB; below 0 is a saving). Bands: 95 % of "
+        f"{savings_module.RESAMPLES} paired bootstrap resamples over the images that all codecs share."
+    )
+    return " ".join(
+        [how, *(f"{short_label(m)}: {averaging(summary, m)}." for m in metrics), *doubts(summary, metrics)]
+    )
+
+
+def per_image(summary: Summary, metrics: Sequence[str], max_bpp: float | None = None) -> str:
+    """Return the caption of the per-image plot."""
+    del max_bpp
+    how = (
+        f"BD-rate image by image against {summary.anchor}, on {title(summary)} (PCHIP; negative is fewer bits). "
+        "Dots: images (quantiles where there are more than 200). "
+        f"Diamond: their mean; bar: its 95 % interval, paired bootstrap, {RESAMPLES:,} resamples."
+    )
+    return " ".join([how, *doubts(summary, metrics)])
+
+
+def times(summary: Summary, metric: str) -> str:
+    """Return the caption of the time plot."""
+    speed = next(iter(summary.speeds.values()))
+    left_out = {codec: s.rows_left_out for codec, s in summary.speeds.items() if s.rows_left_out}
+    missing = [codec for codec in summary.codecs if codec not in summary.speeds]
+    said = [
+        f"{short_label(metric)} BD-rate against {summary.anchor} over mean coding time, on {title(summary)}; "
+        f"{speed.condition}. Encoding and decoding are timed apart, after a warm-up. "
+        "Horizontal bars: quartiles over images and points; vertical bars: 95 % interval of the BD-rate."
+    ]
+    if left_out:
+        said.append(
+            f"Rows timed under other conditions, left out: {', '.join(f'{c}: {n}' for c, n in left_out.items())}."
+        )
+    if missing:
+        said.append(f"No comparable times: {', '.join(missing)}.")
+    return " ".join([*said, *doubts(summary, [metric])])
+
+
+def doubts(summary: Summary, metrics: Sequence[str]) -> list[str]:
+    """Name every doubt that the comparisons carry, with the codecs concerned."""
+    concerned: dict[str, list[str]] = {}
+    for metric in metrics:
+        for comparison in summary.against(metric):
+            for status in comparison.statuses:
+                if status not in ("ok", "published"):
+                    concerned.setdefault(status, []).append(comparison.codec)
+    return [
+        f"{', '.join(dict.fromkeys(codecs))}: {MEANING[status]}."
+        for status, codecs in sorted(concerned.items())
+        for status in [status]
+    ]
+
+
+def _published(summary: Summary, metrics: Sequence[str]) -> list[str]:
+    curves = {label: c for metric in metrics for label, c in summary.published.get(metric, {}).items()}
+    if not curves:
+        return []
+    listed = "; ".join(f"{label}: {curve.provenance}" for label, curve in curves.items())
+    return [f"Dashed: published, not measured here ({listed})."]

@@ -1,0 +1,152 @@
+"""Decoded images that a run kept, for the page's viewer: found, checked against their source, put beside the page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from benchmark.errors import BenchError
+
+FOLDER = "images"
+
+
+def viewer_data(
+    frame: pd.DataFrame,
+    results: Path,
+    page_folder: Path,
+    data_dir: Path | None = None,
+    *,
+    inline: bool = False,
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """Put kept images and their sources below `page_folder` and return what the viewer needs, and remarks.
+
+    Images become hard links where the file system has them, else copies; with `inline`, data URLs in the page
+    and no files. A source is looked for where datasets lie, and used only if its sha256 is that of the rows:
+    an image without one is not shown, since nothing could be said of its errors. None if nothing was kept.
+    """
+    from benchmark.results import KEPT
+
+    if not (results / KEPT).is_dir():
+        return None, []
+    place = _Placer(page_folder, inline)
+    codecs: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    images: dict[str, dict[str, Any]] = {}
+    remarks: list[str] = []
+    missing: set[str] = set()
+    for row, png in _kept_rows(frame, results):
+        name = str(row["image"])
+        if name in missing:
+            continue
+        if name not in images:
+            source = find_source(str(row["dataset"]), name, str(row["image_sha256"]), data_dir)
+            if source is None:
+                missing.add(name)
+                continue
+            original = place.source(source, name)
+            images[name] = {"original": original, "width": int(row["width"]), "height": int(row["height"])}
+        point = {
+            "point": row["point"],
+            "src": place.file(png, png.relative_to(results / KEPT)),
+            "bpp": row["bpp"],
+        }
+        point |= {m: row[m] for m in ("psnr_rgb", "ms_ssim_rgb") if pd.notna(row[m])}
+        codecs.setdefault(str(row["codec"]), {}).setdefault(name, []).append(point)
+    if missing:
+        remarks.append(
+            f"the viewer leaves out {len(missing)} kept image{'s' if len(missing) > 1 else ''} whose source was not "
+            f"found: {', '.join(sorted(missing)[:5])}; set BENCH_DATA_DIR or --data-dir to where the dataset lies"
+        )
+    return ({"images": images, "codecs": codecs} if images else None), remarks
+
+
+def _kept_rows(frame: pd.DataFrame, results: Path) -> Iterator[tuple[Mapping[str, Any], Path]]:
+    from benchmark.evaluate import kept_path
+
+    columns = [
+        "dataset",
+        "codec",
+        "point",
+        "image",
+        "image_sha256",
+        "width",
+        "height",
+        "bpp",
+        "psnr_rgb",
+        "ms_ssim_rgb",
+    ]
+    good = frame.loc[frame["status"] == "ok", columns].sort_values(["image", "codec", "bpp"], kind="stable")
+    for row in good.to_dict("records"):
+        png = kept_path(results, row["codec"], row["point"], row["image"], ".png")
+        if png.is_file():
+            yield row, png
+
+
+def find_source(dataset: str, image: str, sha256: str, data_dir: Path | None) -> Path | None:
+    """Return the source image of this sha256 in the places where its dataset may lie, None if it is not there."""
+    from benchmark.datasets import find_manifest, list_places
+
+    try:
+        if dataset.startswith("folder:"):
+            places: tuple[Path, ...] = (Path(dataset.removeprefix("folder:")),)
+        else:
+            places = list_places(find_manifest(dataset), data_dir)
+    except BenchError:
+        return None
+    found = (place / image for place in places)
+    return next((path for path in found if path.is_file() and _sha256(path) == sha256), None)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Placer:
+    """Puts image files where the page finds them and returns what its `src` says."""
+
+    def __init__(self, page_folder: Path, inline: bool) -> None:
+        self.page_folder = page_folder
+        self.inline = inline
+
+    def source(self, path: Path, name: str) -> str:
+        """Place a source image as the 8-bit RGB that the codecs got."""
+        from benchmark.images import load_image, save_png
+
+        relative = Path("_source") / (quote(name, safe=" !#$&'()+,;=@[]{}~") + ".png")
+        target = self.page_folder / FOLDER / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save_png(load_image(path).pixels, target, compress_level=1)
+        if not self.inline:
+            return self.url(relative)
+        url = _data_url(target)
+        target.unlink()
+        return url
+
+    def file(self, path: Path, relative: Path) -> str:
+        """Place a kept PNG."""
+        if self.inline:
+            return _data_url(path)
+        target = self.page_folder / FOLDER / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        try:
+            os.link(path, target)
+        except OSError:
+            shutil.copyfile(path, target)
+        return self.url(relative)
+
+    def url(self, relative: Path) -> str:
+        """Return the path as a relative URL: a file named `a%20b` is asked for as `a%2520b`."""
+        return quote((Path(FOLDER) / relative).as_posix())
+
+
+def _data_url(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

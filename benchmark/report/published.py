@@ -1,0 +1,55 @@
+"""Which published curves a report draws: a few of the field's anchors by default, the rest on request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from benchmark.analysis import Curve
+from benchmark.analysis.grid import METRICS
+from benchmark.analysis.published import list_curves, load, publication
+from benchmark.errors import AnalysisError
+from benchmark.report.style import Style, styles
+from benchmark.report.summary import Summary
+
+DEFAULT = ("kodak-compressai-vtm", "kodak-compressai-mbt2018-mean-mse", "tecnick-lossy-vae-vtm18.0")
+NONE = "none"
+
+
+def published_curves(dataset: str, names: Sequence[str] = ()) -> dict[str, dict[str, Curve]]:
+    """Return published curves of a dataset, keyed by metric, then label.
+
+    `names` are those of `analysis.published`; without any, the field's anchors; ("none",) gives no curve.
+    Raises AnalysisError for an unknown name, or one of another dataset.
+    """
+    if tuple(names) == (NONE,):
+        return {}
+    for name in names:
+        if publication(name).dataset != dataset:
+            raise AnalysisError(
+                f"the published curve {name!r} is of {publication(name).dataset}, not of {dataset}"
+            )
+    wanted = [p for p in list_curves(dataset) if p.name in (names or DEFAULT)]
+    return _by_metric([p.name for p in wanted])
+
+
+def library(dataset: str) -> dict[str, dict[str, Curve]]:
+    """Return every published curve of a dataset, keyed by metric, then label."""
+    return _by_metric([p.name for p in list_curves(dataset)])
+
+
+def _by_metric(names: Sequence[str]) -> dict[str, dict[str, Curve]]:
+    found: dict[str, dict[str, Curve]] = {}
+    for name in names:
+        for metric in publication(name).metrics:
+            if metric in METRICS:
+                curve = load(name, metric)
+                found.setdefault(metric, {})[curve.label] = curve
+    return found
+
+
+def library_styles(summary: Summary, curves: Mapping[str, Mapping[str, Curve]]) -> dict[str, Style]:
+    """Return the looks of published curves that the report's own figures do not draw, after those that they do."""
+    drawn = {label for by_label in summary.published.values() for label in by_label}
+    more = sorted({label for by_label in curves.values() for label in by_label} - drawn)
+    every = styles(summary.codecs, [*(n for n in summary.styles if n not in summary.codecs), *more])
+    return {label: every[label] for label in more}

@@ -1,0 +1,88 @@
+"""From what a user names (a suite, a folder, a file) to the frame and the summary of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.errors import BenchError, StoreError
+from benchmark.report.summary import Summary, summarize
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Where results lie (`path`: a folder or a parquet file), what they are called, and the suite's codec order."""
+
+    name: str
+    path: Path
+    order: tuple[str, ...]
+
+
+def find(named: str, results: Path = Path("results")) -> Asked:
+    """Find results by a suite's name below `results`, else as a path. Raises StoreError, saying what was tried."""
+    folder = results / named
+    if not folder.is_dir():
+        folder = Path(named)
+    if not folder.exists():
+        raise StoreError(
+            f"no results of {named!r}: neither {results / named} nor {named} exists; `bench run suite {named}` makes them"
+        )
+    name = folder.resolve().name if folder.is_dir() else folder.stem
+    return Asked(name, folder, _suite_order(name))
+
+
+def _suite_order(name: str) -> tuple[str, ...]:
+    """Return the codec labels of the built-in suite of this name, in its order; empty if there is none."""
+    from benchmark.suite import load_suite
+
+    try:
+        return tuple(spec.name for spec in load_suite(name).codec)
+    except BenchError:
+        return ()
+
+
+def read(asked: Asked, codecs: Sequence[str] = ()) -> pd.DataFrame:
+    """Read the results, of these codecs alone if any is named.
+
+    Raises StoreError if there are none, AnalysisError for a codec without results.
+    """
+    from benchmark.analysis.grid import rows_of
+    from benchmark.results import read_results
+
+    return rows_of(read_results(asked.path), list(codecs) or None)
+
+
+def summarize_suite(
+    asked: Asked,
+    frame: pd.DataFrame,
+    anchor: str | None = None,
+    averaging: str = "per_image",
+    published: Sequence[str] = (),
+    allow_mixed: bool = False,
+) -> Summary:
+    """Gather a report's content, published curves of the dataset included (see `published_curves`).
+
+    An anchor may be named by a published curve's file name too. Raises AnalysisError.
+    """
+    from benchmark.analysis.grid import only_dataset
+    from benchmark.analysis.published import list_curves, load
+    from benchmark.report.published import published_curves
+
+    dataset = str(only_dataset(frame, None)["dataset"].iloc[0])
+    curves = published_curves(dataset, published)
+    named = [p for p in list_curves(dataset) if p.name == anchor]
+    for publication in named:
+        anchor = load(publication.name, publication.metrics[0]).label
+        for metric in publication.metrics:
+            curves.setdefault(metric, {})[anchor] = load(publication.name, metric)
+    return summarize(
+        frame,
+        anchor=anchor,
+        order=asked.order,
+        averaging=averaging,
+        published=curves,
+        allow_mixed=allow_mixed,
+    )

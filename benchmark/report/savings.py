@@ -1,0 +1,101 @@
+"""Rate savings over quality, with intervals: the function whose mean BD-rate is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis import Curve
+from benchmark.analysis.curves import to_db, weighted_means
+from benchmark.analysis.grid import CodecGrid, Floats, codec_grids, complete
+from benchmark.analysis.intervals import LEVEL, resample_weights
+from benchmark.analysis.pchip import Fronts, fronts
+
+RESAMPLES = 200
+SAMPLES = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Savings:
+    """Rate against the anchor at equal quality: arrays of one length, over the qualities (dB) that both reach.
+
+    `rate_percent` below 0 is a saving; `low` and `high` bound 95 % of the paired bootstrap's resamples and are
+    NaN against a published anchor with no images, or for one image.
+    """
+
+    qualities: Floats
+    rate_percent: Floats
+    low: Floats
+    high: Floats
+
+
+def rate_savings_with_intervals(
+    frame: pd.DataFrame,
+    metric: str,
+    codecs: Sequence[str],
+    anchors: Mapping[str, str | Curve],
+    averaging: str = "per_image",
+) -> dict[str, dict[str, Savings]]:
+    """Return, by anchor and codec, the savings over the images that all the codecs share (PCHIP, log rate).
+
+    Anchors are codecs of the frame or published curves.
+    """
+    grids = list(codec_grids(frame, metric, codecs=codecs).values())
+    cut, _, _ = complete(*grids)
+    drawn = {grid.codec: _curves_drawn(grid, averaging) for grid in cut} if cut[0].images else {}
+    drawn = {codec: curves for codec, curves in drawn.items() if curves.counts[0]}
+    if not drawn:
+        return {}
+    lows, highs = zip(
+        *((curves.qualities[0].min(), curves.qualities[0].max()) for curves in drawn.values()), strict=True
+    )
+    at = np.linspace(min(lows), max(highs), SAMPLES)
+    rates = {codec: _log_rates(curves, at) for codec, curves in drawn.items()}
+    for name, anchor in anchors.items():
+        if isinstance(anchor, Curve):
+            rates[name] = _log_rates(fronts(anchor.rates[None, :], anchor.qualities[None, :]), at)
+    return {
+        anchor: {codec: _savings(at, rates[codec], rates[anchor]) for codec in drawn if codec != anchor}
+        for anchor in anchors
+        if anchor in rates
+    }
+
+
+def _curves_drawn(grid: CodecGrid, averaging: str) -> Fronts:
+    """Return the rising part of the mean curve, then of each resample's; the same images for every codec."""
+    images = len(grid.images)
+    weights = [np.ones((1, images))]
+    if images > 1:
+        weights.extend(resample_weights(images, RESAMPLES, 0))
+    means = [weighted_means(grid, w, averaging) for w in weights]
+    return fronts(
+        np.concatenate([r for r, _ in means]), to_db(np.concatenate([v for _, v in means]), grid.metric)
+    )
+
+
+def _log_rates(curves: Fronts, at: Floats) -> Floats:
+    """Return log10 of the rate at these qualities, a row for each curve; NaN outside a curve's range."""
+    from scipy.interpolate import PchipInterpolator
+
+    found = np.full((len(curves.counts), len(at)), np.nan)
+    for row, rates, qualities, n in zip(found, curves.rates, curves.qualities, curves.counts, strict=True):
+        if n >= 2:
+            row[:] = PchipInterpolator(qualities[:n], np.log10(rates[:n]), extrapolate=False)(at)
+    return found
+
+
+def _savings(at: Floats, codec: Floats, anchor: Floats) -> Savings:
+    ratio = (10 ** (codec - anchor) - 1) * 100
+    held = np.isfinite(ratio[0])
+    shown = ratio[:, held]
+    low = high = np.full(int(held.sum()), np.nan)
+    if len(shown) > 1:
+        sure = np.isfinite(shown[1:]).mean(axis=0) >= LEVEL  # at a range's end some resamples do not reach
+        tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+        bounds = np.full((2, shown.shape[1]), np.nan)
+        bounds[:, sure] = np.nanquantile(shown[1:][:, sure], tails, axis=0)
+        low, high = bounds
+    return Savings(at[held], shown[0], low, high)

@@ -1,0 +1,80 @@
+"""Coding times: compared only between rows of one machine, concurrency and thread count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+CONDITIONS = ["machine", "jobs", "threads"]
+SECONDS = ("encode_seconds", "decode_seconds")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Seconds per megapixel over a codec's rows: mean and quartiles."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One codec's times under one condition; `rows_left_out` ran under another one and are not mixed in."""
+
+    encode: Spread
+    decode: Spread
+    machine: str
+    jobs: int
+    threads: int
+    rows: int
+    rows_left_out: int
+
+    @property
+    def condition(self) -> str:
+        """Say under what condition the times were taken."""
+        jobs = "one evaluation at a time" if self.jobs == 1 else f"{self.jobs} evaluations at once"
+        return f"{jobs}, {self.threads} thread{'s' if self.threads != 1 else ''}, machine {self.machine}"
+
+
+def speeds(good: pd.DataFrame) -> Mapping[str, Speed]:
+    """Return each codec's times per megapixel, over rows (status ok) of the condition that most rows share.
+
+    Codecs that never ran under that condition are left out: their times would not compare.
+    """
+    timed = good.dropna(subset=list(SECONDS))
+    if timed.empty:
+        return {}
+    sizes = timed.groupby(CONDITIONS, sort=True, observed=True).size()
+    condition = dict(zip(CONDITIONS, sizes.idxmax(), strict=True))
+    same = (timed[CONDITIONS] == pd.Series(condition)).all(axis=1)
+    held = timed[same]
+    megapixels = held["width"] * held["height"] / 1e6
+    per_megapixel = pd.DataFrame({name: held[name] / megapixels for name in SECONDS}).groupby(
+        held["codec"], sort=False
+    )
+    means, quartiles, counts = (
+        per_megapixel.mean(),
+        per_megapixel.quantile([0.25, 0.75]),
+        per_megapixel.size(),
+    )
+    every = timed["codec"].value_counts()
+
+    def spread(codec: str, name: str) -> Spread:
+        low, high = (float(quartiles.loc[(codec, q), name]) for q in (0.25, 0.75))
+        return Spread(float(means.loc[codec, name]), low, high)
+
+    return {
+        str(codec): Speed(
+            spread(codec, "encode_seconds"),
+            spread(codec, "decode_seconds"),
+            str(condition["machine"]),
+            int(condition["jobs"]),
+            int(condition["threads"]),
+            int(counts[codec]),
+            int(every[codec] - counts[codec]),
+        )
+        for codec in means.index
+    }

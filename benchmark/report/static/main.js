@@ -1,0 +1,236 @@
+// The page: one state (metric, anchor, image, codec), and every part drawn from it.
+"use strict";
+
+const DATA = JSON.parse(byId("data").textContent);
+const MEAN = "";
+const state = { metric: DATA.metrics[0].key, anchor: DATA.anchor, image: MEAN, hidden: new Set(DATA.offAtFirst), log: false };
+const looks = new Map(DATA.codecs.map((c) => [c.name, c]));
+const imageAt = new Map(DATA.images.map((name, i) => [name, i]));
+const metricOf = (key) => DATA.metrics.find((m) => m.key === key);
+const comparisons = () => (DATA.comparisons[state.metric] || {})[state.anchor] || [];
+const MARKS = ["\u25cf", "\u25a0", "\u25b2", "\u25c6", "\u25bc", "\u271a", "\u25c0"];
+let viewer = null;
+
+const metricText = (p) => DATA.metrics.filter((m) => isNumber(p[m.key])).slice(0, 2)
+  .map((m) => `${fixed(p[m.key], m.raw ? 4 : 2)} ${m.raw ? m.short : m.unit}`).join(", ");
+
+function series(name, points, subject, metric, faint = false) {
+  const look = looks.get(name);
+  return {
+    name, color: look.color, marker: look.marker, dashed: look.published, faint,
+    points: points.map(([point, bpp, quality, raw]) => ({
+      x: bpp, y: quality, lines: [
+        subject, ...(point === null ? [] : [`${look.pointName} ${pointText(point)}`]), `${fixed(bpp, 4)} bpp`,
+        `${metric.short} ${fixed(quality, 3)} dB${metric.raw ? ` (${fixed(raw, 5)})` : ""}`],
+    })),
+  };
+}
+
+function meanSeries(metric, faint = false) {
+  return Object.entries(DATA.curves[metric.key]).filter(([name]) => !state.hidden.has(name)).map(([name, points]) => {
+    const subject = looks.get(name).published ? "published mean, not measured here" : `mean of ${DATA.used[metric.key][name]} images`;
+    return series(name, points, subject, metric, faint);
+  });
+}
+
+function imageSeries(metric, image) {
+  const at = imageAt.get(image);
+  return Object.entries(DATA.perImage).filter(([name]) => !state.hidden.has(name)).map(([name, c]) => {
+    const values = c.metrics[metric.key];
+    const points = values && values[at] ? c.points.map((point, i) => [point, c.bpp[at][i], decibels(values[at][i], metric), values[at][i]]) : [];
+    return series(name, points.filter((p) => isNumber(p[1]) && isNumber(p[2])).sort((p, q) => p[1] - q[1]), image, metric);
+  });
+}
+
+const decibels = (value, metric) => (isNumber(value) && metric.raw ? -10 * Math.log10(1 - value) : value);
+
+function drawCurves() {
+  const metric = metricOf(state.metric);
+  const shown = state.image === MEAN ? meanSeries(metric) : imageSeries(metric, state.image);
+  const view = state.image === MEAN ? DATA.windows[metric.key] : around(shown);
+  rdChart.show({ series: shown, xLabel: `Rate (bpp${state.log ? ", logarithmic" : ""})`, yLabel: metric.label, view, logX: state.log, empty: "Every curve is switched off." });
+  byId("rd-note").textContent = `${state.image === MEAN ? `${DATA.scope}; ${metric.averaging}.` : `${state.image} alone.`} Protocol: ${DATA.protocol}.`;
+}
+
+// A single image has its own range: as wide in rate as its curves are, or as the mean's where that is less.
+function around(shown) {
+  const points = shown.flatMap((s) => s.points);
+  if (!points.length) return DATA.windows[state.metric];
+  const ends = shown.filter((s) => s.points.length).map((s) => s.points[s.points.length - 1].x).sort((a, b) => a - b);
+  const right = Math.min(ends[ends.length - 1] * 1.04, ends[Math.floor((ends.length - 1) / 2)] * 1.3);
+  const ys = points.filter((p) => p.x <= right).map((p) => p.y);
+  const pad = 0.04 * (Math.max(...ys) - Math.min(...ys) || 1);
+  return { x: [0, right], y: [Math.min(...ys) - pad, Math.max(...ys) + pad] };
+}
+
+function drawSavings() {
+  const metric = metricOf(state.metric);
+  const found = Object.entries(((DATA.savings[state.metric] || {})[state.anchor]) || {}).filter(([name, s]) => s.q.length > 1 && !state.hidden.has(name));
+  const all = found.map(([name, s]) => ({
+    name, color: looks.get(name).color, marker: 0, bare: true,
+    points: s.q.map((q, i) => ({
+      x: q, y: s.rate[i], low: s.low[i], high: s.high[i],
+      lines: [`at ${fixed(q, 2)} dB: ${percent(s.rate[i])} rate`, `95 %: ${interval(s.low[i], s.high[i])}`],
+    })),
+  }));
+  const span = (values) => {
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    return [low - 0.05 * (high - low || 1), high + 0.05 * (high - low || 1)];
+  };
+  const points = all.flatMap((s) => s.points);
+  const view = points.length ? { x: span(points.map((p) => p.x)), y: span([0, ...points.flatMap((p) => [p.y, p.low, p.high]).filter(isNumber)]) } : { x: [0, 1], y: [0, 1] };
+  savingsChart.show({ series: all, xLabel: metric.label, yLabel: `Rate against ${state.anchor} (%)`, view, zeroLine: true, empty: "No curve shares a quality range with this anchor." });
+  byId("savings-note").textContent = `Mean curves at equal quality; below 0 is fewer bits than ${state.anchor}. Bands: 95 % of ${DATA.savingsResamples} paired bootstrap resamples over images that all codecs share.`;
+}
+
+const better = (c) => (c.images ? `${c.better} of ${c.images}` : "\u2013");
+const methods = (c) => (c.methods ? ` (PCHIP ${fixed(c.methods.pchip, 2, true)}, Akima ${fixed(c.methods.akima, 2, true)}, cubic ${fixed(c.methods.cubic, 2, true)})` : "");
+const statusText = (c) => (c.statuses.length ? c.statuses.map((s) => DATA.meanings[s] + (s === "methods_disagree" ? methods(c) : "")).join("; ") : "ok");
+const byVerdict = (c) => (isNumber(c.high) && c.high < 0 ? "good" : isNumber(c.low) && c.low > 0 ? "bad" : "");
+
+const BD_COLUMNS = [
+  { title: "Codec", hint: "Opens the codec image by image", left: true, text: (c) => c.codec, value: (c) => c.codec },
+  { title: "BD-rate", hint: "The figure to quote, in percent: negative is fewer bits at equal quality", text: (c) => percent(c.rate), value: (c) => c.rate, className: byVerdict },
+  { title: "95 % interval", hint: "Paired bootstrap over images; sorted by width", text: (c) => interval(c.low, c.high), value: (c) => (isNumber(c.low) ? c.high - c.low : null) },
+  { title: "Figure", hint: "Mean of images where both share operating points, else of the mean curves", left: true, text: (c) => c.headline, value: (c) => c.headline },
+  { title: "Of mean curves", hint: "BD-rate of the averaged curves", text: (c) => `${percent(c.meanRate)} ${interval(c.meanLow, c.meanHigh)}`, value: (c) => c.meanRate },
+  { title: "Mean of images", hint: "Mean of the per-image BD-rates", text: (c) => `${percent(c.imageRate)} ${interval(c.imageLow, c.imageHigh)}`, value: (c) => c.imageRate },
+  { title: "Median", hint: "Median of the per-image BD-rates", text: (c) => percent(c.median), value: (c) => c.median },
+  { title: "Spread", hint: "Standard deviation over images, in percentage points", text: (c) => fixed(c.spread, 2), value: (c) => c.spread },
+  { title: "Better on", hint: "Images with a negative BD-rate", text: better, value: (c) => (c.images ? c.better / c.images : null) },
+  { title: "BD-quality", hint: "Mean difference in quality at equal rate, of the mean curves", text: (c) => (isNumber(c.quality) ? `${fixed(c.quality, 3, true)} dB` : "\u2013"), value: (c) => c.quality },
+  { title: "Encode", hint: "Mean time per megapixel", text: (c) => seconds(speedOf(c.codec, "encode")), value: (c) => speedOf(c.codec, "encode") },
+  { title: "Decode", hint: "Mean time per megapixel", text: (c) => seconds(speedOf(c.codec, "decode")), value: (c) => speedOf(c.codec, "decode") },
+  { title: "Status", hint: "What is doubtful in the figure", left: true, text: statusText, value: (c) => c.statuses.length, className: () => "status" },
+];
+
+const speedOf = (codec, side) => (DATA.speeds[codec] ? DATA.speeds[codec][side] : null);
+
+function drawTables() {
+  const rows = comparisons();
+  const metric = metricOf(state.metric);
+  bdTable.caption = `BD-rate on ${metric.short} against ${state.anchor}: ${DATA.scope}, ${metric.averaging}`;
+  bdTable.show(rows);
+  const resamples = rows.length ? Math.max(...rows.map((c) => c.resamples)) : 0;
+  byId("bd-note").textContent = `PCHIP through log rate over dB. Intervals: 95 %, paired bootstrap over images, ${resamples.toLocaleString("en")} resamples, seeded. Times: ${DATA.timeNote}`;
+  byId("headline").textContent = sentence(rows, metric);
+  stripChart.show({
+    rows: rows.filter((c) => c.values && !state.hidden.has(c.codec)).map((c) => ({
+      name: c.codec, color: looks.get(c.codec).color, values: c.values.map((value, i) => ({ image: DATA.images[i], value })),
+      mean: c.imageRate, low: c.imageLow, high: c.imageHigh,
+    })),
+    label: `BD-rate on ${metric.short} against ${state.anchor} (%)`, selected: state.image, empty: "No per-image figures against a published curve.",
+  });
+  drawImageTable(rows.filter((c) => c.values), metric);
+}
+
+function sentence(rows, metric) {
+  const best = rows.find((c) => isNumber(c.rate));
+  if (!best) return "";
+  const size = Math.abs(best.rate).toFixed(1);
+  const sure = isNumber(best.low) ? `, 95 % interval ${fixed(best.low, 1, true)} to ${fixed(best.high, 1, true)} %` : ", no interval: the anchor has no per-image results";
+  const images = best.images ? `; better on ${best.better} of ${best.images} images` : "";
+  const doubt = best.statuses.length ? ` Mind: ${statusText(best)}.` : "";
+  return `${best.codec} needs ${size} % ${best.rate < 0 ? "fewer" : "more"} bits than ${state.anchor} at equal ${metric.short}${sure}${images}.${doubt}`;
+}
+
+function drawImageTable(rows, metric) {
+  imageTable.columns = [
+    { title: "Image", hint: "Opens the image", left: true, text: (r) => r.image, value: (r) => r.image },
+    ...rows.map((c) => ({
+      title: c.codec, hint: `BD-rate of ${c.codec} in percent`, text: (r) => percent(r[c.codec]), value: (r) => r[c.codec],
+      className: (r) => (r[c.codec] < 0 ? "good" : r[c.codec] > 0 ? "bad" : ""),
+    })),
+  ];
+  imageTable.sort = Math.min(imageTable.sort, rows.length);
+  imageTable.caption = `BD-rate on ${metric.short} against ${state.anchor}, image by image${DATA.imagesNote ? ` (${DATA.imagesNote})` : ""}`;
+  imageTable.show(DATA.images.map((image, i) => Object.assign({ image }, Object.fromEntries(rows.map((c) => [c.codec, c.values[i]])))), state.image);
+}
+
+function drawDetail() {
+  byId("detail").hidden = state.image === MEAN;
+  if (state.image === MEAN) return;
+  const metric = metricOf(state.metric);
+  const at = imageAt.get(state.image);
+  byId("detail-title").textContent = state.image;
+  const shown = imageSeries(metric, state.image);
+  detailChart.show({ series: [...meanSeries(metric, true), ...shown], xLabel: "Rate (bpp)", yLabel: metric.label, view: around(shown), empty: "No results for this image." });
+  const rows = Object.entries(DATA.perImage).flatMap(([codec, c]) => c.points.map((point, i) => Object.assign(
+    { codec, point, bpp: (c.bpp[at] || [])[i] }, Object.fromEntries(DATA.metrics.map((m) => [m.key, ((c.metrics[m.key] || [])[at] || [])[i]])))));
+  pointTable.caption = `${state.image}: every measured point`;
+  pointTable.show(rows.filter((r) => isNumber(r.bpp)));
+  const kept = viewer && viewer.kept.images[state.image];
+  byId("detail-view").hidden = !kept;
+}
+
+function drawLegend() {
+  const codecs = DATA.codecs.filter((c) => DATA.curves[state.metric][c.name]);
+  const button = (c) => el("button", {
+    type: "button", class: `key c${c.color}${c.published ? " dashed" : ""}`, "aria-pressed": String(!state.hidden.has(c.name)), title: c.note,
+    onclick: (event) => { toggle(c.name); focusKey(c.name, event); },
+  }, el("i", { "aria-hidden": "true" }, MARKS[c.marker]), c.name);
+  byId("legend").replaceChildren(...codecs.filter((c) => !c.more).map(button));
+  const more = codecs.filter((c) => c.more);
+  byId("legend-more").hidden = !more.length;
+  byId("legend-published").replaceChildren(...more.map(button));
+}
+
+function focusKey(name, event) {
+  if (event.detail === 0) [...document.querySelectorAll(".key")].find((b) => b.lastChild.textContent === name).focus();
+}
+
+function toggle(name) {
+  if (!state.hidden.delete(name)) state.hidden.add(name);
+  drawAll();
+}
+
+function fillSelect(id, entries, value) {
+  byId(id).replaceChildren(...entries.map(([v, text]) => el("option", { value: v }, text)));
+  byId(id).value = value;
+}
+
+function fillAnchors() {
+  const known = Object.keys(DATA.comparisons[state.metric]);
+  if (!known.includes(state.anchor)) state.anchor = known.includes(DATA.anchor) ? DATA.anchor : known[0];
+  fillSelect("anchor", known.map((a) => [a, a]), state.anchor);
+}
+
+function choose(image, scroll) {
+  state.image = image;
+  byId("image").value = image;
+  drawAll();
+  if (scroll && image !== MEAN) byId("detail").scrollIntoView({ block: "nearest" });
+}
+
+function drawAll() {
+  for (const draw of [drawLegend, drawCurves, drawSavings, drawTables, drawDetail]) draw();
+}
+
+const rdChart = new LineChart(byId("rd"), { label: "Rate-distortion curves", height: 440 });
+const savingsChart = new LineChart(byId("savings"), { label: "Rate savings over quality", height: 380 });
+const detailChart = new LineChart(byId("detail-chart"), { label: "Rate-distortion curves of one image", height: 360 });
+const stripChart = new StripChart(byId("strip"), { onpick: (image) => choose(image, true) });
+const bdTable = new SortedTable(byId("bd"), { caption: "", columns: BD_COLUMNS, sort: 1 });
+const imageTable = new SortedTable(byId("images"), { caption: "", columns: [], onrow: (r) => () => choose(r.image, true) });
+const pointTable = new SortedTable(byId("points"), {
+  caption: "", limit: 400, columns: [
+    { title: "Codec", left: true, hint: "", text: (r) => r.codec, value: (r) => r.codec },
+    { title: "Point", hint: "Operating point", text: (r) => `${looks.get(r.codec).pointName} ${pointText(r.point)}`, value: (r) => r.point },
+    { title: "bpp", hint: "Bits per pixel, header included", text: (r) => fixed(r.bpp, 4), value: (r) => r.bpp },
+    ...DATA.metrics.map((m) => ({ title: m.raw ? m.short : `${m.short} (dB)`, hint: m.label, text: (r) => fixed(r[m.key], m.raw ? 5 : 3), value: (r) => r[m.key] })),
+  ],
+});
+
+fillSelect("metric", DATA.metrics.map((m) => [m.key, m.label]), state.metric);
+fillSelect("image", [[MEAN, `mean of ${DATA.scope}`], ...DATA.images.map((i) => [i, i])], MEAN);
+fillAnchors();
+byId("metric").addEventListener("change", (e) => { state.metric = e.target.value; fillAnchors(); drawAll(); });
+byId("anchor").addEventListener("change", (e) => { state.anchor = e.target.value; drawAll(); });
+byId("image").addEventListener("change", (e) => choose(e.target.value, false));
+byId("log").addEventListener("change", (e) => { state.log = e.target.checked; drawCurves(); });
+byId("rd-all").addEventListener("click", () => rdChart.everything());
+byId("rd-reset").addEventListener("click", () => rdChart.reset());
+byId("detail-close").addEventListener("click", () => choose(MEAN, false));
+byId("detail-view").addEventListener("click", () => { viewer.open(state.image); byId("viewer").scrollIntoView(); });
+if (DATA.kept) viewer = new Viewer(byId("viewer"), DATA.kept, metricText);
+drawAll();

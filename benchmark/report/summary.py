@@ -1,0 +1,207 @@
+"""All that a report says, gathered once from the records: what plots, tables and page draw from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis import Comparison, Curve, compare_all, mean_curves
+from benchmark.analysis.curves import AVERAGINGS
+from benchmark.analysis.grid import METRICS, only_dataset
+from benchmark.analysis.intervals import RESAMPLES
+from benchmark.errors import AnalysisError, did_you_mean
+from benchmark.report.provenance import Provenance, provenance
+from benchmark.report.savings import Savings, rate_savings_with_intervals
+from benchmark.report.speed import Speed, speeds
+from benchmark.report.style import Style, styles
+
+FIGURE_METRICS = ("psnr_rgb", "ms_ssim_rgb")
+"""The two metrics of the field's papers: these are plotted, and compared with every anchor."""
+OTHER_ANCHOR_RESAMPLES = 2_000
+"""Bootstrap resamples against anchors other than the report's own: the page's anchor switch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """One suite's results on one dataset, averaged and compared.
+
+    `metrics` are those with values; `codecs` the measured labels, the suite's order first; `curves`,
+    `published`, `comparisons`, `savings` are keyed by metric, then label (for comparisons and savings: by
+    anchor, then label). Codecs without a single curve are in `codecs` and in `failures` only.
+    """
+
+    suite: str
+    dataset: str
+    averaging: str
+    anchor: str
+    metrics: tuple[str, ...]
+    codecs: tuple[str, ...]
+    styles: Mapping[str, Style]
+    curves: Mapping[str, Mapping[str, Curve]]
+    published: Mapping[str, Mapping[str, Curve]]
+    comparisons: Mapping[str, Mapping[str, Mapping[str, Comparison]]]
+    savings: Mapping[str, Mapping[str, Mapping[str, Savings]]]
+    speeds: Mapping[str, Speed]
+    failures: pd.DataFrame
+    provenance: Provenance
+    images: int
+    dataset_size: int
+
+    @property
+    def partial(self) -> bool:
+        """Whether images of the dataset are missing."""
+        return self.images < self.dataset_size
+
+    @property
+    def scope(self) -> str:
+        """Say how many images the figures rest on."""
+        if self.partial:
+            return f"partial, {self.images} of {self.dataset_size} images"
+        return f"{self.images} image{'s' if self.images != 1 else ''}"
+
+    @property
+    def averaging_note(self) -> str:
+        """Say how curves were averaged."""
+        return AVERAGINGS[self.averaging]
+
+    def against(self, metric: str, anchor: str | None = None) -> list[Comparison]:
+        """Return the comparisons with an anchor, best first; those without a figure last."""
+        found = self.comparisons[metric].get(anchor or self.anchor, {}).values()
+        return sorted(
+            found, key=lambda c: (c.headline_rate.value is None, c.headline_rate.value or 0.0, c.codec)
+        )
+
+    def drawn(self, metric: str) -> dict[str, Curve]:
+        """Return the curves to draw, measured ones first."""
+        return {**self.curves[metric], **self.published.get(metric, {})}
+
+
+def summarize(
+    frame: pd.DataFrame,
+    *,
+    anchor: str | None = None,
+    order: Sequence[str] = (),
+    averaging: str = "per_image",
+    published: Mapping[str, Mapping[str, Curve]] | None = None,
+    all_anchors: bool = True,
+    allow_mixed: bool = False,
+) -> Summary:
+    """Gather everything that a report shows of the results in `frame` (one dataset, Record's columns).
+
+    `anchor` is a measured codec or a published label; by default the first codec of `order` (the suite's) that
+    has results. `published` curves are keyed by metric, then label. With `all_anchors`, each
+    codec is compared with each other on the plotted metrics, for the page's anchor switch.
+
+    Raises AnalysisError where there are no results, for several datasets, or an unknown anchor.
+    """
+    published = published or {}
+    frame = only_dataset(frame, None)
+    good = frame[frame["status"] == "ok"]
+    if good.empty:
+        raise AnalysisError(
+            f"no evaluation succeeded: {_reasons(frame)}; see the `error` column of the results"
+        )
+    codecs = _ordered(frame["codec"].unique(), order)
+    with_rows = _ordered(good["codec"].unique(), order)
+    anchor = _checked_anchor(anchor, with_rows, published)
+    metrics = tuple(m for m in METRICS if good[m].notna().any())
+    by_metric = {
+        m: _by_metric(frame, m, with_rows, published, anchor, all_anchors, averaging, allow_mixed)
+        for m in metrics
+    }
+    names = list(dict.fromkeys(label for by_label in published.values() for label in by_label))
+    images = int(good["image"].nunique())
+    return Summary(
+        suite=str(frame["suite"].iloc[0]),
+        dataset=str(frame["dataset"].iloc[0]),
+        averaging=averaging,
+        anchor=anchor,
+        metrics=metrics,
+        codecs=tuple(codecs),
+        styles=styles(codecs, names),
+        curves={m: found.curves for m, found in by_metric.items()},
+        published=published,
+        comparisons={m: found.comparisons for m, found in by_metric.items()},
+        savings={m: found.savings for m, found in by_metric.items()},
+        speeds=speeds(good),
+        failures=_failures(frame),
+        provenance=provenance(frame),
+        images=images,
+        dataset_size=max(int(frame["dataset_size"].max()), images),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    curves: Mapping[str, Curve]
+    comparisons: Mapping[str, Mapping[str, Comparison]]
+    savings: Mapping[str, Mapping[str, Savings]]
+
+
+def _by_metric(
+    frame: pd.DataFrame,
+    metric: str,
+    codecs: Sequence[str],
+    published: Mapping[str, Mapping[str, Curve]],
+    anchor: str,
+    all_anchors: bool,
+    averaging: str,
+    allow_mixed: bool,
+) -> _Found:
+    """Average and compare on one metric; MS-SSIM is always averaged as it is, having no MSE."""
+    having = [c for c in codecs if frame.loc[frame["codec"] == c, metric].notna().any()]
+    averaging = averaging if metric.startswith("psnr") or averaging != "mean_mse" else "per_image"
+    curves = mean_curves(frame, metric, averaging=averaging, codecs=having)
+    theirs = published.get(metric, {})
+    whole = all_anchors and metric in FIGURE_METRICS
+    anchors = {a: theirs.get(a, a) for a in [*having, *theirs] if whole or a == anchor}
+    comparisons = {}
+    for name, by in anchors.items():
+        resamples = RESAMPLES if name == anchor else OTHER_ANCHOR_RESAMPLES
+        found = compare_all(
+            frame,
+            by,
+            metric,
+            codecs=having,
+            averaging=averaging,
+            allow_mixed=allow_mixed,
+            resamples=resamples,
+        )
+        comparisons[name] = {c.codec: c for c in found}
+    figured = metric in FIGURE_METRICS
+    savings = rate_savings_with_intervals(frame, metric, having, anchors, averaging) if figured else {}
+    return _Found({label: curves[label] for label in having}, comparisons, savings)
+
+
+def _ordered(labels: Iterable[str], order: Sequence[str]) -> list[str]:
+    """Return labels in the suite's order; those that it does not name follow by name."""
+    place = {label: i for i, label in enumerate(order)}
+    return sorted((str(label) for label in labels), key=lambda label: (place.get(label, len(place)), label))
+
+
+def _checked_anchor(
+    anchor: str | None, codecs: Sequence[str], published: Mapping[str, Mapping[str, Curve]]
+) -> str:
+    known = [*codecs, *(label for by_label in published.values() for label in by_label)]
+    if anchor is None:
+        return codecs[0]
+    if anchor not in known:
+        raise AnalysisError(f"no results of the anchor {anchor!r}; {did_you_mean(anchor, set(known))}")
+    return anchor
+
+
+def _failures(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return failed evaluations grouped: columns codec, status, error, rows, images, points."""
+    failed = frame[frame["status"] != "ok"].fillna({"error": ""})
+    groups = failed.groupby(["codec", "status", "error"], sort=True, observed=True)
+    return groups.agg(
+        rows=("image", "size"), images=("image", "nunique"), points=("point", "nunique")
+    ).reset_index()
+
+
+def _reasons(frame: pd.DataFrame) -> str:
+    errors = frame["error"].dropna()
+    return str(errors.mode().iloc[0]) if len(errors) else "no reason was recorded"
