@@ -149,7 +149,8 @@ def write_weights(
     base_file = _find_entry(folder, *base)["file"] if base else None
     base_state = read_weights(folder / base_file, folder)[0] if base_file else {}
     tensors = _to_half(state, base_state)
-    loaded = {**base_state, **{n: base_state.get(n, 0) + t.float() for n, t in tensors.items()}}
+    values = {name: tensor.float() for name, tensor in tensors.items()}
+    loaded = {**base_state, **{n: base_state[n] + v if n in base_state else v for n, v in values.items()}}
     metadata = {
         "arm": arm,
         "lmbda": lmbda,
@@ -166,6 +167,24 @@ def write_weights(
     _write_atomically(folder / file, data)
     _enter(folder, {"arm": arm, "lmbda": lmbda, "file": file, "bytes": len(data)}, data)
     return folder / file
+
+
+def update_settings(folder: Path, arm: str, lmbda: float, settings: Mapping[str, QuantizerSettings]) -> Path:
+    """Put calibrated `settings` into the file of `arm` at `lmbda`, its tensors untouched; return its path.
+
+    Settings of quantizers not named stay. Raises WeightsError as `load_model` does.
+    """
+    from safetensors.torch import save
+
+    entry = _find_entry(folder, arm, lmbda)
+    path = folder / entry["file"]
+    check_file(path, entry["sha256"])
+    tensors, metadata = _read_safetensors(path)
+    metadata["settings"] |= {name: vars(value) for name, value in settings.items()}
+    data = save(tensors, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+    _write_atomically(path, data)
+    _enter(folder, {"arm": arm, "lmbda": lmbda, "file": entry["file"], "bytes": len(data)}, data)
+    return path
 
 
 def content_sha256(state: Mapping[str, Tensor]) -> str:

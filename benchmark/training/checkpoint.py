@@ -30,6 +30,12 @@ class Course:
     validations: list[dict[str, float]] = field(default_factory=list)
     """One entry per validation: step, bpp (entropy estimate), psnr, cost."""
 
+    def summary(self) -> dict[str, Any]:
+        """Return what weights files keep of it: steps, seconds, the last validation, every tenth loss."""
+        last = self.validations[-1] if self.validations else None
+        losses = [[entry["step"], round(entry["loss"], 4)] for entry in self.losses[9::10]]
+        return {"steps": self.step, "seconds": round(self.seconds), "validation": last, "losses": losses}
+
 
 def save_checkpoint(
     path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, course: Course, about: Mapping[str, Any]

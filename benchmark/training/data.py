@@ -17,10 +17,13 @@ from torch import Tensor
 from benchmark.codecs.base import Image
 from benchmark.errors import TrainingError
 from benchmark.images import load_image
+from benchmark.learned.network import DOWNSAMPLING
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
 _LOSSY = {".jpg", ".jpeg"}
 _HELD_OUT_SHARE, _HELD_OUT_MOST = 10, 20
+HELD_OUT_SIDE = 256
+"""Pixels: the side of the squares that validation and calibration use."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,27 @@ def load_for_training(photographs: Sequence[Photograph], crop: int) -> list[Imag
             f"no photograph is as large as the crop, {crop}x{crop}; lower `crop` in the recipe"
         )
     return images
+
+
+def load_held_out(photographs: Sequence[Photograph], device: str) -> list[Tensor]:
+    """Return the middle of each photograph, float32 [1, 3, h, w] in [0, 1].
+
+    Sides are multiples of 64, at most 256. Raises TrainingError if every photograph is smaller than 64.
+    """
+    crops = []
+    for photograph in photographs:
+        pixels = load_clean(photograph, HELD_OUT_SIDE)
+        height, width = (min(HELD_OUT_SIDE, side) // DOWNSAMPLING * DOWNSAMPLING for side in pixels.shape[:2])
+        if not height * width:
+            continue
+        top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+        crop = torch.from_numpy(pixels[top : top + height, left : left + width].copy())
+        crops.append(
+            crop.permute(2, 0, 1)[None].float().div(255).to(device, memory_format=torch.channels_last)
+        )
+    if not crops:
+        raise TrainingError(f"every held-out photograph is smaller than {DOWNSAMPLING} pixels")
+    return crops
 
 
 def _shrink(pixels: Image, factor: float, least_side: int) -> Image:

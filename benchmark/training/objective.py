@@ -9,8 +9,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor
 
-from benchmark.codecs.base import Image
-from benchmark.learned.network import DOWNSAMPLING, MeanScaleHyperprior
+from benchmark.learned.network import MeanScaleHyperprior
 from benchmark.training.recipe import Proxy
 
 PEAK_SQUARED = 255.0**2
@@ -75,19 +74,6 @@ def _factorized_likelihood(network: MeanScaleHyperprior, z_hat: Tensor) -> Tenso
     return cast(Tensor, likelihood.reshape(channels.shape).transpose(0, 1))
 
 
-def centre_crops(images: Sequence[Image], most: int) -> list[Tensor]:
-    """Return the middle of each image as float32 [1, 3, h, w], sides a multiple of 64 and at most `most`."""
-    crops = []
-    for image in images:
-        height, width = (min(most, side) // DOWNSAMPLING * DOWNSAMPLING for side in image.shape[:2])
-        top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-        pixels = torch.from_numpy(image[top : top + height, left : left + width].copy())
-        crops.append(
-            pixels.permute(2, 0, 1)[None].float().div(255).contiguous(memory_format=torch.channels_last)
-        )
-    return crops
-
-
 def validate(
     network: MeanScaleHyperprior, crops: Sequence[Tensor], lmbda: float, *, low_precision: bool
 ) -> dict[str, float]:
@@ -97,12 +83,15 @@ def validate(
     """
     network.eval()
     network.entropy_bottleneck._update_quantiles()
-    bpp, psnr, cost = 0.0, 0.0, 0.0
     with torch.no_grad():
-        for x in crops:
-            result = forward(network, x, "round", low_precision=low_precision)
-            bpp += float(result.bpp) / len(crops)
-            psnr += float(10 * torch.log10(PEAK_SQUARED / result.mse)) / len(crops)
-            cost += float(result.cost(lmbda)) / len(crops)
+        results = [forward(network, x, "round", low_precision=low_precision) for x in crops]
     network.train()
-    return {"bpp": bpp, "psnr": psnr, "cost": cost}
+    return mean_quality(results, lmbda)
+
+
+def mean_quality(results: Sequence[RateDistortion], lmbda: float) -> dict[str, float]:
+    """Return the means over images of bpp, of psnr and of cost."""
+    bpp = torch.stack([result.bpp for result in results])
+    mse = torch.stack([result.mse for result in results])
+    psnr = 10 * torch.log10(PEAK_SQUARED / mse)
+    return {"bpp": float(bpp.mean()), "psnr": float(psnr.mean()), "cost": float((bpp + lmbda * mse).mean())}

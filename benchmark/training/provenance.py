@@ -6,21 +6,21 @@ import hashlib
 import json
 import platform
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmark.training.data import Split
 from benchmark.training.recipe import Schedule
+from benchmark.training.sources import Source
 
 
-def describe(recipe: Schedule, split: Split, start: Path | None) -> dict[str, Any]:
+def describe(recipe: Schedule, split: Split, start: Source | None) -> dict[str, Any]:
     """Return what the training is made from, as JSON; equal `identity`, equal training."""
     fixed = {
         "recipe": recipe.model_dump(),
         "data_sha256": split.digest(),
-        "start_sha256": hashlib.sha256(start.read_bytes()).hexdigest() if start is not None else None,
+        "start_sha256": start.sha256 if start is not None else None,
     }
     return {
         **fixed,

@@ -55,6 +55,16 @@ class TrainRecipe(Schedule):
     proxy: Proxy = "noise"
 
 
+class FinetuneRecipe(Schedule):
+    """Step 2: parts of the decoder, on truly quantized latents."""
+
+    quantizer: Literal["scalar", "deadzone", "rdoq", "tcq4", "tcq8", "noise"]
+    parts: Literal["g_s", "g_s+h_s"]
+    delta: float | None = Field(default=None, gt=0)
+    """Step of the quantizer; by default the calibrated one of the model."""
+    trellis_lambda: float | None = Field(default=None, ge=0)
+
+
 _Recipe = TypeVar("_Recipe", bound=Schedule)
 
 

@@ -1,0 +1,184 @@
+"""Commands that make models: train, finetune, calibrate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from benchmark.training.run import Progress
+
+Data = Annotated[Path, typer.Option("--data", help="A folder of photographs; never one of the test sets.")]
+Out = Annotated[Path, typer.Option("--out", help="The training's folder; the same call resumes from it.")]
+Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of torch.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Instead of the recipe's.")]
+Lmbda = Annotated[float | None, typer.Option("--lmbda", help="Instead of the recipe's or the start's.")]
+Weights = Annotated[
+    Path | None, typer.Option("--weights", help="At the end, add the model to this weights folder (--arm).")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(train)
+    app.command()(finetune)
+    app.command()(calibrate)
+
+
+def train(
+    data: Data,
+    out: Out,
+    *,
+    recipe: Annotated[str, typer.Option(help="A recipe of the package, or a TOML file.")] = "baseline",
+    from_: Annotated[str | None, typer.Option("--from", help="A model to start from.")] = None,
+    lmbda: Lmbda = None,
+    steps: Steps = None,
+    proxy: Annotated[str | None, typer.Option(help="noise, ste or mixed, instead of the recipe's.")] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    weights: Weights = None,
+    arm: Annotated[str, typer.Option(help="The arm's name in the weights folder.")] = "baseline",
+) -> None:
+    """Train a mean-scale hyperprior end to end (the paper's first step)."""
+    from benchmark.training.recipe import TrainRecipe, load_recipe
+    from benchmark.training.sources import open_source
+    from benchmark.training.train import train as run_training
+
+    settle(device, threads)
+    loaded = load_recipe(TrainRecipe, recipe, lmbda=lmbda, steps=steps, proxy=proxy)
+    start = open_source(from_) if from_ else None
+    with live_progress() as progress:
+        last = run_training(loaded, data, out, start=start, device=device, progress=progress)
+    finish(last, weights, arm)
+
+
+def finetune(
+    from_: Annotated[
+        str, typer.Option("--from", help="Checkpoint, weights, state dict or compressai:mbt2018-mean:3.")
+    ],
+    data: Data,
+    out: Out,
+    *,
+    quantizer: Annotated[
+        str | None, typer.Option(help="scalar, rdoq, tcq4, tcq8; noise: the control.")
+    ] = None,
+    parts: Annotated[str | None, typer.Option(help="What is retrained: g_s or g_s+h_s.")] = None,
+    recipe: Annotated[str, typer.Option(help="A recipe of the package, or a TOML file.")] = "finetune",
+    lmbda: Lmbda = None,
+    steps: Steps = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    weights: Weights = None,
+    arm: Annotated[str, typer.Option(help="The arm's name in the weights folder.")] = "finetuned",
+) -> None:
+    """Retrain the decoder on truly quantized latents (the paper's second step)."""
+    from benchmark.training.finetune import finetune as run_finetuning
+    from benchmark.training.recipe import FinetuneRecipe, load_recipe
+    from benchmark.training.sources import open_source
+
+    settle(device, threads)
+    start = open_source(from_, lmbda)
+    loaded = load_recipe(
+        FinetuneRecipe, recipe, lmbda=start.lmbda, quantizer=quantizer, parts=parts, steps=steps
+    )
+    with live_progress() as progress:
+        last = run_finetuning(loaded, start, data, out, device=device, progress=progress)
+    finish(last, weights, arm)
+
+
+def calibrate(
+    arm: Annotated[str, typer.Argument(help="The arm whose settings are chosen, such as baseline.")],
+    data: Data,
+    *,
+    lmbda: Annotated[list[float] | None, typer.Option(help="Only these; by default all that exist.")] = None,
+    quantizer: Annotated[list[str] | None, typer.Option(help="By default rdoq, tcq4 and tcq8.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="The weights folder; by default the one in use.")
+    ] = None,
+    threads: Threads = None,
+) -> None:
+    """Choose Delta and the trellis lambda per model on held-out photographs, and store them with the weights."""
+    from rich.console import Console
+
+    from benchmark.errors import UsageError
+    from benchmark.learned.weights import available, load_model, update_settings, weights_folder
+    from benchmark.training.calibrate import CALIBRATED
+    from benchmark.training.calibrate import calibrate as choose
+    from benchmark.training.data import load_held_out, split_photographs
+
+    settle("cpu", threads)
+    folder = weights or weights_folder()
+    points = lmbda or available(arm, folder)
+    if not points:
+        raise UsageError(f"no weights for arm {arm!r} in {folder}; train some, or give another --weights")
+    held_out = load_held_out(split_photographs(data).held_out, "cpu")
+    console = Console()
+    for point in points:
+        network, _ = load_model(arm, point, folder)
+        for name in quantizer or CALIBRATED:
+            with console.status(f"{arm} {point:g} {name}"):
+                found = choose(network, point, held_out, name)
+            update_settings(folder, arm, point, {name: found.settings})
+            quality = ", ".join(f"{key} {value:.4f}" for key, value in found.quality.items())
+            console.print(
+                f"{arm} {point:g} {name}: delta {found.settings.delta:g}, "
+                f"trellis lambda {found.settings.trellis_lambda:g}; held-out {quality}"
+            )
+
+
+def settle(device: str, threads: int | None) -> None:
+    """Check the device and set the number of threads. Raises UsageError if the device is not there."""
+    import torch
+
+    from benchmark.errors import UsageError
+
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise UsageError(
+            f"--device {device}: not usable here; give cpu" + (", or cuda" if device != "cuda" else "")
+        )
+    if threads:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def live_progress() -> Iterator[Progress]:
+    """Show steps, time left and the last validation while a training runs."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    from benchmark.training.checkpoint import Course
+
+    columns = (MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Bar(*columns, TextColumn("{task.description}")) as bar:
+        task = bar.add_task("loading photographs", total=None)
+
+        def show(course: Course, steps: int) -> None:
+            text = f"loss {course.losses[-1]['loss']:.4f}"
+            if course.validations:
+                last = course.validations[-1]
+                text += f"  held-out: cost {last['cost']:.4f}, {last['bpp']:.4f} bpp, {last['psnr']:.2f} dB"
+            bar.update(task, completed=course.step, total=steps, description=text)
+
+        yield show
+
+
+def finish(last: Path, weights: Path | None, arm: str) -> None:
+    """Draw the loss curve and, if asked for, add the model to a weights folder; say where both are."""
+    from benchmark.training.curves import draw_course
+    from benchmark.training.export import export
+
+    print(f"checkpoint: {last}")
+    print(f"loss curve: {draw_course(last, last.with_name('loss.png'))}")
+    if weights is not None:
+        print(f"weights: {export(last, weights, arm)}")

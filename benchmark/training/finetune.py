@@ -1,0 +1,140 @@
+"""Step 2: retrain the decoder on truly quantized latents (arXiv 2506.08662); the encoder stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmark.errors import TrainingError
+from benchmark.learned.network import MeanScaleHyperprior
+from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
+from benchmark.training.coding import Latents, LoopQuantizer, encode_frozen
+from benchmark.training.data import RandomCrops, load_for_training, load_held_out, split_photographs
+from benchmark.training.objective import PEAK_SQUARED, RateDistortion, mean_quality
+from benchmark.training.provenance import describe
+from benchmark.training.recipe import FinetuneRecipe
+from benchmark.training.run import Progress, Run
+from benchmark.training.sources import Source
+
+PARTS = {"g_s": ("g_s",), "g_s+h_s": ("g_s", "h_s")}
+
+
+def finetune(
+    recipe: FinetuneRecipe,
+    start: Source,
+    data: Path,
+    out: Path,
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Path:
+    """Finetune the model `start` by `recipe`; return the path of the final checkpoint in `out`.
+
+    With `quantizer = "noise"` the latents are not quantized but disturbed as in step 1, all else equal: the
+    control that tells the gain of true quantization from the gain of more training. Settings of the
+    quantizer are the recipe's, else the calibrated ones of `start`, else the quantizer's own. When h_s
+    stays, so do the bits, and the loss is the distortion alone. Restarts and errors are those of `train`.
+    """
+    if abs(recipe.lmbda - start.lmbda) > 1e-9:
+        raise TrainingError(
+            f"{start.name} was trained for lmbda {start.lmbda:g}, the recipe says {recipe.lmbda:g}"
+        )
+    split = split_photographs(data)
+    network = start.network()
+    settings = settings_for(recipe, start)
+    about = describe(recipe, split, start) | {
+        "start_arm": start.info.arm if start.info else None,
+        "settings": {} if settings is None else {recipe.quantizer: vars(settings)},
+    }
+    run = Run(out, network, recipe, about, trained=PARTS[recipe.parts], device=device)
+    quantizer = LoopQuantizer(recipe.quantizer, settings) if settings else None
+    judge = quantizer or LoopQuantizer("scalar", get_quantizer("scalar").default_settings())
+
+    crops = RandomCrops(load_for_training(split.train, recipe.crop), recipe.crop, recipe.batch, recipe.seed)
+    held_out = load_held_out(split.held_out, device)
+    low_precision = recipe.precision == "bf16"
+
+    while run.unfinished:
+        run.begin_step()
+        x = crops.batch(run.course.step).to(device)
+        latents = encode_frozen(network, x, low_precision=low_precision)
+        if quantizer is None:
+            result = decode_noisy(network, x, latents, low_precision=low_precision)
+        else:
+            result = decode_quantized(network, x, latents, quantizer, low_precision=low_precision)
+        rate_moves = "h_s" in PARTS[recipe.parts]
+        run.descend(result.cost(recipe.lmbda) if rate_moves else recipe.lmbda * result.mse, result)
+        run.record(partial(validate_quantized, network, held_out, judge, recipe, low_precision), progress)
+    return run.last
+
+
+def settings_for(recipe: FinetuneRecipe, start: Source) -> QuantizerSettings | None:
+    """Return the recipe's settings, else the model's calibrated, else the quantizer's own; None for noise."""
+    if recipe.quantizer == "noise":
+        return None
+    calibrated = start.info.settings.get(recipe.quantizer) if start.info else None
+    settings = calibrated or get_quantizer(recipe.quantizer).default_settings()
+    return QuantizerSettings(
+        delta=settings.delta if recipe.delta is None else recipe.delta,
+        trellis_lambda=settings.trellis_lambda if recipe.trellis_lambda is None else recipe.trellis_lambda,
+    )
+
+
+def decode_quantized(
+    network: MeanScaleHyperprior,
+    x: Tensor,
+    latents: Latents,
+    quantizer: LoopQuantizer,
+    *,
+    low_precision: bool,
+) -> RateDistortion:
+    """Quantize as the encoder does, decode, and compare with x."""
+    autocast = torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=low_precision)
+    with autocast:
+        mu, sigma = network.hyper_synthesis(latents.z_hat)
+    y_hat, bits = quantizer(latents.y, mu, sigma)
+    with autocast:
+        x_hat = network.synthesis(y_hat)
+    return RateDistortion((bits + latents.z_bits) / _pixels(x), _squared_error(x_hat, x))
+
+
+def decode_noisy(
+    network: MeanScaleHyperprior, x: Tensor, latents: Latents, *, low_precision: bool
+) -> RateDistortion:
+    """Decode latents with step 1's additive noise in place of quantization, and compare with x."""
+    autocast = torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=low_precision)
+    with autocast:
+        mu, sigma = network.hyper_synthesis(latents.z + torch.rand_like(latents.z) - 0.5)
+    y_noisy, likelihood = network.gaussian_conditional(latents.y, sigma, mu, training=True)
+    with autocast:
+        x_hat = network.synthesis(y_noisy)
+    bits = -likelihood.log2().sum() + latents.z_bits
+    return RateDistortion(bits / _pixels(x), _squared_error(x_hat, x))
+
+
+def validate_quantized(
+    network: MeanScaleHyperprior,
+    held_out: Sequence[Tensor],
+    quantizer: LoopQuantizer,
+    recipe: FinetuneRecipe,
+    low_precision: bool,
+) -> dict[str, float]:
+    """Return mean bpp (by the coder's tables), psnr and cost over the held-out crops."""
+    results = []
+    with torch.no_grad():
+        for x in held_out:
+            latents = encode_frozen(network, x, low_precision=low_precision)
+            results.append(decode_quantized(network, x, latents, quantizer, low_precision=low_precision))
+    return mean_quality(results, recipe.lmbda)
+
+
+def _pixels(x: Tensor) -> int:
+    return x.shape[0] * x.shape[2] * x.shape[3]
+
+
+def _squared_error(x_hat: Tensor, x: Tensor) -> Tensor:
+    return (x_hat - x).square().mean() * PEAK_SQUARED

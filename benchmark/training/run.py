@@ -1,0 +1,135 @@
+"""One training in its folder: restore, step, record, save; what `train` and `finetune` have in common."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark.errors import TrainingError
+from benchmark.learned.network import MeanScaleHyperprior
+from benchmark.training.checkpoint import Course, read_checkpoint, restore_optimizer, save_checkpoint
+from benchmark.training.objective import RateDistortion
+from benchmark.training.recipe import Schedule
+
+LOG_EVERY, SAVE_EVERY, VALIDATE_EVERY = 50, 500, 1000
+
+Progress = Callable[[Course, int], None]
+"""Called after each logged window with the course so far and the number of steps in all."""
+
+
+class Run:
+    """The state of one training: network, Adam, course; all of it is in `last`, the checkpoint.
+
+    The random numbers of a step are a function of seed and step alone (see `begin_step`), so a checkpoint
+    needs none of their state, and a run that was killed goes on bit for bit on the same machine.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        network: MeanScaleHyperprior,
+        recipe: Schedule,
+        about: Mapping[str, Any],
+        *,
+        trained: Sequence[str],
+        device: str,
+    ) -> None:
+        """Restore from `out`/last.safetensors if there is one, else begin with `network` as it is.
+
+        Tensors whose name starts with one of `trained` are trained. Raises TrainingError if `out` holds
+        another training, or cannot be written.
+        """
+        self._recipe, self._about, self._device = recipe, about, device
+        self.last = out / "last.safetensors"
+        self.course = Course()
+        adam: dict[str, Tensor] = {}
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(f"--out {out}: cannot be made: {error.strerror}") from error
+        if self.last.exists():
+            state, adam, self.course, found = read_checkpoint(self.last)
+            _check_same(self.last, found, about)
+            network.load_state_dict(state)
+        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.train()
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(name.startswith(tuple(trained)) and not name.endswith("quantiles"))
+        self.trainable = [p for p in network.parameters() if p.requires_grad]
+        self._optimizer = torch.optim.Adam(self.trainable, lr=recipe.learning_rate, fused=True)
+        restore_optimizer(self._optimizer, network, adam)
+        self._window: list[tuple[float, float, float]] = []
+        self._started = time.monotonic() - self.course.seconds
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether steps are left."""
+        return self.course.step < self._recipe.steps
+
+    def begin_step(self) -> None:
+        """Set the learning rate and seed the noise of the step about to be made."""
+        self._optimizer.param_groups[0]["lr"] = self._recipe.learning_rate_at(self.course.step)
+        torch.manual_seed(hash((self._recipe.seed, self.course.step)))
+
+    def descend(self, loss: Tensor, result: RateDistortion) -> None:
+        """Make one step of Adam down `loss`, its gradient clipped.
+
+        Raises TrainingError if loss or gradient is not finite; nothing is changed then, and the last
+        checkpoint stays as it is.
+        """
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.trainable, self._recipe.clip_norm)
+        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+            kept = f"{self.last} is kept as it was" if self.last.exists() else "no checkpoint was made yet"
+            raise TrainingError(
+                f"step {self.course.step}: the loss is {loss.item()}, the gradient's norm {norm.item()}; "
+                f"{kept}; lower learning_rate or clip_norm in the recipe and begin in another --out"
+            )
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self.course.step += 1
+        self._window.append((loss.item(), result.bpp.item(), result.mse.item()))
+
+    def record(self, validate: Callable[[], dict[str, float]], progress: Progress | None) -> None:
+        """Log every 50 steps, validate every 1000, save every 500; all three at the end."""
+        step, finished = self.course.step, not self.unfinished
+        if step % VALIDATE_EVERY == 0 or finished:
+            self.course.validations.append({"step": step, **validate()})
+        if step % LOG_EVERY == 0 or finished:
+            self._log()
+            if progress is not None:
+                progress(self.course, self._recipe.steps)
+        if step % SAVE_EVERY == 0 or finished:
+            save_checkpoint(self.last, self.network, self._optimizer, self.course, self._about)
+
+    def _log(self) -> None:
+        loss, bpp, mse = (sum(column) / len(self._window) for column in zip(*self._window, strict=True))
+        learning_rate = self._optimizer.param_groups[0]["lr"]
+        entry = {
+            "step": self.course.step,
+            "loss": loss,
+            "bpp": bpp,
+            "mse": mse,
+            "learning_rate": learning_rate,
+        }
+        self.course.losses.append(entry)
+        self.course.seconds = time.monotonic() - self._started
+        self._window.clear()
+
+
+def _check_same(last: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    if found["identity"] == wanted["identity"]:
+        return
+    parts = [key for key in ("recipe", "data_sha256", "start_sha256") if found[key] != wanted[key]]
+    fields = [k for k, v in wanted["recipe"].items() if found["recipe"].get(k) != v]
+    detail = f" (recipe: {json.dumps(sorted(fields))})" if fields else ""
+    raise TrainingError(
+        f"{last} is of another training: {', '.join(parts)} differ{detail}; give another --out or delete it"
+    )
