@@ -102,7 +102,7 @@ def calibrate(
     ] = None,
     threads: Threads = None,
 ) -> None:
-    """Choose Delta and the trellis lambda per model on held-out photographs, and store them with the weights."""
+    """Choose Delta and trellis lambda per model on held-out photographs, and store them with the weights."""
     from rich.console import Console
 
     from benchmark.errors import UsageError

@@ -177,7 +177,7 @@ def update_settings(folder: Path, arm: str, lmbda: float, settings: Mapping[str,
     from safetensors.torch import save
 
     entry = _find_entry(folder, arm, lmbda)
-    path = folder / entry["file"]
+    path = folder / str(entry["file"])
     check_file(path, entry["sha256"])
     tensors, metadata = _read_safetensors(path)
     metadata["settings"] |= {name: vars(value) for name, value in settings.items()}
