@@ -1,0 +1,230 @@
+"""What BD-rate cannot see: vanished points, failed images, single images, drifting decoders, time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis.curves import to_db
+from benchmark.analysis.grid import Floats
+from benchmark.analysis.intervals import bootstrap
+
+Kind = Literal[
+    "codec vanished",
+    "point vanished",
+    "image vanished",
+    "evaluation failed",
+    "image worse",
+    "decoder drift",
+    "metric drift",
+    "slower encoding",
+    "slower decoding",
+    "times not compared",
+    "new codec",
+    "new point",
+]
+Severity = Literal["fail", "doubt", "note"]
+
+_KEY = ["codec", "point", "image", "image_sha256"]
+_SIDES = ("", "_reference")
+_NAMED_AT_MOST = 3
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is let through. `None` for the slowdown: times are not looked at.
+
+    A codec fails when its BD-rate is up by more than `max_regression_percent` (and surely up), or a point
+    lost more than `max_point_loss_db` without the curve getting better, or one image at one point lost more
+    than `max_image_loss_db` at no fewer bits, or costs `max_image_rate_percent` more at no better quality.
+    """
+
+    max_regression_percent: float = 0.5
+    max_slowdown_percent: float | None = 25.0
+    max_point_loss_db: float = 0.05
+    max_image_loss_db: float = 0.5
+    max_image_rate_percent: float = 5.0
+    min_seconds: float = 0.01
+    """Rows quicker than this say nothing of speed."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found beside the BD-rates. `fail` fails the gate, `doubt` makes it inconclusive."""
+
+    kind: Kind
+    severity: Severity
+    codec: str
+    message: str
+
+
+def pair_rows(current: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each evaluation on either side, the reference's columns suffixed `_reference`.
+
+    Adds booleans: `in_current`, `in_reference`, `both_ok`, `same_bits`, `same_pixels`.
+    """
+    pairs = current.merge(reference, how="outer", on=_KEY, suffixes=_SIDES, indicator="side")
+    pairs["in_current"] = pairs["side"] != "right_only"
+    pairs["in_reference"] = pairs["side"] != "left_only"
+    pairs["both_ok"] = (pairs["status"] == "ok") & (pairs["status_reference"] == "ok")
+    for flag, column in (("same_bits", "bitstream_sha256"), ("same_pixels", "decoded_sha256")):
+        pairs[flag] = pairs["both_ok"] & (pairs[column] == pairs[f"{column}_reference"]).fillna(False)
+    return pairs
+
+
+def find_in_rows(
+    pairs: pd.DataFrame, metrics: Sequence[str], limits: Limits, improved: Set[str] = frozenset()
+) -> Iterator[Finding]:
+    """Yield all findings, codec by codec. Single images of codecs in `improved` are noted, not failed."""
+    for codec, rows in pairs.groupby("codec", sort=False):
+        name = str(codec)
+        if not rows["in_current"].any():
+            yield Finding("codec vanished", "fail", name, f"{len(rows)} rows in the reference, none now")
+            continue
+        if not rows["in_reference"].any():
+            yield Finding("new codec", "note", name, "not in the reference; `bench reference update` adds it")
+        yield from _vanished(name, rows)
+        yield from _failed(name, rows)
+        yield from _drift(name, rows, metrics)
+        yield from _single_images(name, rows, metrics, limits, "note" if name in improved else "fail")
+    if limits.max_slowdown_percent is not None:
+        yield from _slowdowns(pairs, limits)
+
+
+def _vanished(codec: str, rows: pd.DataFrame) -> Iterator[Finding]:
+    by_point = rows.groupby("point")[["in_current", "in_reference"]].any()
+    gone = by_point.index[~by_point["in_current"]]
+    for point in gone:
+        yield Finding(
+            "point vanished", "fail", codec, f"point {point:g} is in the reference, and not measured now"
+        )
+    new = by_point.index[~by_point["in_reference"]]
+    if len(new) and by_point["in_reference"].any():
+        yield Finding("new point", "note", codec, f"not in the reference: {_some([f'{p:g}' for p in new])}")
+    missing = rows[~rows["in_current"] & ~rows["point"].isin(gone)]
+    if len(missing):
+        yield Finding("image vanished", "fail", codec, f"{len(missing)} rows missing: {_places(missing)}")
+
+
+def _failed(codec: str, rows: pd.DataFrame) -> Iterator[Finding]:
+    failed = rows[rows["in_current"] & (rows["status"] != "ok")]
+    before = failed["status_reference"].isin(["failed", "timeout"])
+    for found, severity in ((failed[~before], "fail"), (failed[before], "note")):
+        if len(found):
+            reasons = found["error"].dropna().astype(str).unique()
+            why = f" ({reasons[0].splitlines()[0]})" if len(reasons) and reasons[0] else ""
+            yield Finding(
+                "evaluation failed",
+                "fail" if severity == "fail" else "note",
+                codec,
+                f"{len(found)} failed{', as in the reference' if severity == 'note' else ''}: "
+                f"{_places(found)}{why}",
+            )
+
+
+def _drift(codec: str, rows: pd.DataFrame, metrics: Sequence[str]) -> Iterator[Finding]:
+    drifted = rows[rows["same_bits"] & ~rows["same_pixels"]]
+    if len(drifted):
+        message = f"{len(drifted)} equal bitstreams decode to other pixels than before: {_places(drifted)}"
+        yield Finding("decoder drift", "fail", codec, message)
+    same = rows[rows["same_pixels"] & (rows["metric_versions"] == rows["metric_versions_reference"])]
+    for metric in metrics:
+        now, before = _values(same, metric)
+        changed = same[np.abs(now - before) > 1e-6 * np.maximum(np.abs(before), 1)]
+        if len(changed):
+            message = (
+                f"{metric} differs on {len(changed)} equal images, its version does not: {_places(changed)}"
+            )
+            yield Finding("metric drift", "fail", codec, message)
+
+
+def _single_images(
+    codec: str, rows: pd.DataFrame, metrics: Sequence[str], limits: Limits, severity: Severity
+) -> Iterator[Finding]:
+    rows = rows[rows["both_ok"]]
+    rates, rates_before = _values(rows, "bpp")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cost = (rates / rates_before - 1) * 100
+    for metric in metrics:
+        if rows[metric].isna().all():
+            continue
+        now, before = (to_db(values, metric) for values in _values(rows, metric))
+        with np.errstate(invalid="ignore"):
+            loss = np.where(now == before, 0.0, before - now)
+        hit = (loss > limits.max_image_loss_db) & (cost > -limits.max_image_rate_percent)
+        hit |= (cost > limits.max_image_rate_percent) & (loss > -limits.max_image_loss_db)
+        if hit.any():
+            worst = int(np.argmax(np.where(hit, loss * 16 + cost, -np.inf)))
+            yield Finding(
+                "image worse",
+                severity,
+                codec,
+                f"{metric}: {int(hit.sum())} of {len(rows)} rows much worse, most "
+                f"{_place(rows.iloc[worst])}: {cost[worst]:+.2f} % bits, {-loss[worst]:+.3f} dB",
+            )
+
+
+def _slowdowns(pairs: pd.DataFrame, limits: Limits) -> Iterator[Finding]:
+    """Compare times where machine and load are the same; what slows all codecs alike is the machine."""
+    rows = pairs[pairs["both_ok"]]
+    alike = np.ones(len(rows), dtype=bool)
+    for column in ("machine", "jobs", "threads"):
+        alike &= (rows[column] == rows[f"{column}_reference"]).to_numpy(bool)
+    if not alike.all():
+        how = "none" if not alike.any() else f"{int(alike.sum())} of {len(rows)} rows"
+        message = f"times: {how} compared; the others are of another machine, or of other jobs or threads"
+        yield Finding("times not compared", "note", "", message)
+    rows = rows[alike]
+    yield from _slower("slower encoding", "encode_seconds", rows, limits)
+    yield from _slower("slower decoding", "decode_seconds", rows, limits)
+
+
+def _slower(kind: Kind, column: str, rows: pd.DataFrame, limits: Limits) -> Iterator[Finding]:
+    now, before = _values(rows, column)
+    told = (now > limits.min_seconds) | (before > limits.min_seconds)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(now / before)
+    usable = told & np.isfinite(logs)
+    codecs = rows["codec"].to_numpy()
+    means = {
+        str(c): logs[usable & (codecs == c)] for c in pd.unique(codecs) if (usable & (codecs == c)).any()
+    }
+    allowed = limits.max_slowdown_percent or 0.0
+    for codec, mine in means.items():
+        interval = bootstrap(partial(_weighted_mean, mine), len(mine))[0]
+        if interval is None or (np.exp(interval[0]) - 1) * 100 <= allowed:
+            continue
+        others = [float(other.mean()) for name, other in means.items() if name != codec]
+        common = float(np.median(others)) if others else 0.0
+        slow = f"{(np.exp(mine.mean()) - 1) * 100:+.0f} % time over {len(mine)} rows"
+        if (np.exp(interval[0] - common) - 1) * 100 > allowed:
+            yield Finding(kind, "fail", codec, f"{slow}; the limit is {allowed:g} %")
+        else:
+            yield Finding(kind, "note", codec, f"{slow}, as the other codecs: the machine was busy")
+
+
+def _weighted_mean(figures: Floats, weights: Floats) -> tuple[Floats, ...]:
+    return ((weights @ figures) / weights.sum(axis=1),)
+
+
+def _values(rows: pd.DataFrame, column: str) -> tuple[Floats, Floats]:
+    now, before = (rows[f"{column}{side}"].to_numpy(dtype=np.float64, na_value=np.nan) for side in _SIDES)
+    return now, before
+
+
+def _place(row: pd.Series) -> str:
+    return f"{row['image']} at {row['point']:g}"
+
+
+def _places(rows: pd.DataFrame) -> str:
+    return _some([_place(row) for _, row in rows.head(_NAMED_AT_MOST).iterrows()], len(rows))
+
+
+def _some(names: Sequence[str], total: int | None = None) -> str:
+    more = (total or len(names)) - min(len(names), _NAMED_AT_MOST)
+    return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")

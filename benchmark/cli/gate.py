@@ -1,0 +1,114 @@
+"""Commands that guard results: check against the results of record, and update these."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from benchmark.analysis.check import GateReport
+
+reference_app = typer.Typer(help="Results of record.", no_args_is_help=True)
+
+
+class Format(StrEnum):
+    """How `bench check` reports."""
+
+    terminal = "terminal"
+    github = "github"
+    junit = "junit"
+    json = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(check)
+    app.add_typer(reference_app, name="reference")
+
+
+def check(
+    suite: Annotated[str, typer.Argument(help="The suite whose results are checked.")],
+    *,
+    against: Annotated[
+        str, typer.Option(help="The reference: a results folder, a parquet file, or git:REVISION.")
+    ],
+    results: Annotated[
+        Path, typer.Option(help="The folder that holds a folder of results per suite.")
+    ] = Path("results"),
+    max_regression: Annotated[
+        float, typer.Option(min=0, help="Percent of BD-rate that a codec may get worse.")
+    ] = 0.5,
+    metric: Annotated[list[str] | None, typer.Option(help="Judge by this metric; repeatable.")] = None,
+    max_slowdown: Annotated[float, typer.Option(min=0, help="Percent that a codec may get slower.")] = 25.0,
+    times: Annotated[bool, typer.Option(help="Look at times at all.")] = True,
+    allow_inconclusive: Annotated[
+        bool, typer.Option(help="Exit with 0, not 3, if it cannot be told.")
+    ] = False,
+    format_: Annotated[Format, typer.Option("--format", help="How to report.")] = Format.terminal,
+    out: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
+) -> None:
+    """Check results against a reference. Exit codes: 0 pass, 1 regression, 2 bad input, 3 inconclusive."""
+    from benchmark.analysis.check import check as compare_results
+    from benchmark.analysis.findings import Limits
+    from benchmark.analysis.reference import load_reference
+    from benchmark.results import read_results
+
+    report = compare_results(
+        read_results(results / suite),
+        load_reference(against, suite),
+        suite=suite,
+        against=against,
+        metrics=metric or ["psnr_rgb", "ms_ssim_rgb"],
+        limits=Limits(max_regression, max_slowdown if times else None),
+        allow_inconclusive=allow_inconclusive,
+    )
+    _write(report, format_, out)
+    raise typer.Exit(report.exit_code)
+
+
+def _write(report: GateReport, format_: Format, out: Path | None) -> None:
+    from benchmark.analysis import gate_formats
+
+    if format_ is Format.terminal:
+        from benchmark.cli.gate_table import print_report
+
+        print_report(report, out)
+        return
+    if format_ is Format.github:
+        print(gate_formats.to_annotations(report))
+        summary = out or (
+            Path(os.environ["GITHUB_STEP_SUMMARY"]) if "GITHUB_STEP_SUMMARY" in os.environ else None
+        )
+        text = gate_formats.to_markdown(report)
+    else:
+        summary = out
+        text = gate_formats.to_junit(report) if format_ is Format.junit else gate_formats.to_json(report)
+    if summary is None:
+        sys.stdout.write(text + "\n")
+    else:
+        with summary.open("a" if format_ is Format.github else "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+@reference_app.command()
+def update(
+    suite: Annotated[str, typer.Argument(help="The suite whose run is promoted.")],
+    *,
+    message: Annotated[str, typer.Option("--message", "-m", help="Why the results of record change.")],
+    results: Annotated[
+        Path, typer.Option(help="The folder that holds a folder of results per suite.")
+    ] = Path("results"),
+    to: Annotated[Path, typer.Option(help="The folder of results of record.")] = Path("results/reference"),
+) -> None:
+    """Make a complete run the results of record; partial or failed runs are refused."""
+    from benchmark.analysis.reference import promote
+
+    done = promote(suite, results / suite, message, to)
+    typer.echo(
+        f"{done.folder}: {done.rows} rows, {done.bytes:,} bytes; commit it with the change that made it"
+    )
