@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -85,7 +86,22 @@ def protocol(summary: Summary) -> str:
     found = summary.provenance.protocols
     if len(found) > 1:
         return f"{len(found)} different ones, see below"
-    return found[0] if found else "not recorded"
+    return readable(found[0]) if found else "not recorded"
+
+
+def readable(text: str) -> str:
+    """Return a JSON object as words, "name value" after "name value"; other text as it is."""
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return text
+    return _words(parsed) if isinstance(parsed, dict) else text
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{str(key).replace('_', ' ')} {_words(item)}" for key, item in value.items())
+    return str(value)
 
 
 def time_note(summary: Summary) -> str:

@@ -92,12 +92,14 @@ def _row(summary: Summary, c: Comparison) -> Row:
 
 
 def statuses(c: Comparison) -> str:
-    """Return what is doubtful; where the interpolations disagree, all three figures."""
-    text = ", ".join(status.replace("_", " ") for status in c.statuses)
-    if "methods_disagree" not in c.statuses:
-        return text
+    """Return what is doubtful, in short; `captions.doubts` has it in words."""
+    return ", ".join(status.replace("_", " ") for status in c.statuses)
+
+
+def methods(c: Comparison) -> str:
+    """Return the BD-rate by each interpolation."""
     figures = [f"{name} {number(f.rate_percent, signed=True)}" for name, f in c.mean_curve.by_method.items()]
-    return f"{text} ({', '.join(figures)})"
+    return f"{c.codec}: {', '.join(figures)} %"
 
 
 def notes(summary: Summary, metric: str, anchor: str | None = None) -> list[str]:
@@ -110,6 +112,7 @@ def notes(summary: Summary, metric: str, anchor: str | None = None) -> list[str]
         f"Intervals: 95 %, paired bootstrap over images, {resamples:,} resamples.",
         f"Times: {time_note(summary)}",
         f"Protocol: {protocol(summary)}.",
+        *(f"By method (of mean curves): {methods(c)}." for c in found if "methods_disagree" in c.statuses),
     ]
 
 

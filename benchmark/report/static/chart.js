@@ -3,7 +3,7 @@
 
 const CHART = { left: 62, right: 14, top: 12, bottom: 46, reach: 40 };
 
-// series: {name, color, marker, dashed, faint, points: [{x, y, low?, high?, lines: [text]}]}
+// series: {name, color, marker, dashed, faint, bare, named, points: [{x, y, low?, high?, lines: [text]}]}
 class LineChart {
   constructor(host, { label, height = 420 }) {
     this.host = host;
@@ -91,7 +91,7 @@ class LineChart {
 
   axes({ area, x, y, view, width }) {
     const g = svg("g", { class: "axes" });
-    const wanted = Math.max(3, Math.round(width / 110));
+    const wanted = Math.max(4, Math.round(width / 110));
     const xs = this.logX ? logTicks(...view.x) : niceTicks(...view.x, wanted);
     const ys = niceTicks(...view.y, 7);
     for (const t of xs) {
@@ -127,7 +127,8 @@ class LineChart {
   markers(s, { x, y }) {
     if (s.faint || s.bare) return svg("g");
     const shape = markerPath(s.marker, 4.2);
-    return svg("g", { class: `series c${s.color}${s.dashed ? " hollow" : ""}` }, s.points.map((p) =>
+    const label = (p) => svg("text", { class: "name", x: x(p.x) + 9, y: y(p.y) - 6 }, s.name);
+    return svg("g", { class: `series c${s.color}${s.dashed ? " hollow" : ""}` }, s.named ? s.points.map(label) : [], s.points.map((p) =>
       svg("path", { class: "dot", d: shape, transform: `translate(${x(p.x).toFixed(2)} ${y(p.y).toFixed(2)})` })));
   }
 

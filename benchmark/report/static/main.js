@@ -85,13 +85,15 @@ function drawSavings() {
 
 const better = (c) => (c.images ? `${c.better} of ${c.images}` : "\u2013");
 const methods = (c) => (c.methods ? ` (PCHIP ${fixed(c.methods.pchip, 2, true)}, Akima ${fixed(c.methods.akima, 2, true)}, cubic ${fixed(c.methods.cubic, 2, true)})` : "");
-const statusText = (c) => (c.statuses.length ? c.statuses.map((s) => DATA.meanings[s] + (s === "methods_disagree" ? methods(c) : "")).join("; ") : "ok");
+const meaning = (c, s) => DATA.meanings[s] + (s === "methods_disagree" ? methods(c) : "");
+const statusText = (c) => (c.statuses.length ? c.statuses.map((s) => s.replaceAll("_", " ")).join(", ") : "ok");
 const byVerdict = (c) => (isNumber(c.high) && c.high < 0 ? "good" : isNumber(c.low) && c.low > 0 ? "bad" : "");
 
 const BD_COLUMNS = [
-  { title: "Codec", hint: "Opens the codec image by image", left: true, text: (c) => c.codec, value: (c) => c.codec },
+  { title: "Codec", hint: "Sorts by name", left: true, text: (c) => c.codec, value: (c) => c.codec },
   { title: "BD-rate", hint: "The figure to quote, in percent: negative is fewer bits at equal quality", text: (c) => percent(c.rate), value: (c) => c.rate, className: byVerdict },
   { title: "95 % interval", hint: "Paired bootstrap over images; sorted by width", text: (c) => interval(c.low, c.high), value: (c) => (isNumber(c.low) ? c.high - c.low : null) },
+  { title: "Status", hint: "What is doubtful in the figure", left: true, text: statusText, value: (c) => c.statuses.length, className: () => "status" },
   { title: "Figure", hint: "Mean of images where both share operating points, else of the mean curves", left: true, text: (c) => c.headline, value: (c) => c.headline },
   { title: "Of mean curves", hint: "BD-rate of the averaged curves", text: (c) => `${percent(c.meanRate)} ${interval(c.meanLow, c.meanHigh)}`, value: (c) => c.meanRate },
   { title: "Mean of images", hint: "Mean of the per-image BD-rates", text: (c) => `${percent(c.imageRate)} ${interval(c.imageLow, c.imageHigh)}`, value: (c) => c.imageRate },
@@ -101,7 +103,6 @@ const BD_COLUMNS = [
   { title: "BD-quality", hint: "Mean difference in quality at equal rate, of the mean curves", text: (c) => (isNumber(c.quality) ? `${fixed(c.quality, 3, true)} dB` : "\u2013"), value: (c) => c.quality },
   { title: "Encode", hint: "Mean time per megapixel", text: (c) => seconds(speedOf(c.codec, "encode")), value: (c) => speedOf(c.codec, "encode") },
   { title: "Decode", hint: "Mean time per megapixel", text: (c) => seconds(speedOf(c.codec, "decode")), value: (c) => speedOf(c.codec, "decode") },
-  { title: "Status", hint: "What is doubtful in the figure", left: true, text: statusText, value: (c) => c.statuses.length, className: () => "status" },
 ];
 
 const speedOf = (codec, side) => (DATA.speeds[codec] ? DATA.speeds[codec][side] : null);
@@ -111,6 +112,8 @@ function drawTables() {
   const metric = metricOf(state.metric);
   bdTable.caption = `BD-rate on ${metric.short} against ${state.anchor}: ${DATA.scope}, ${metric.averaging}`;
   bdTable.show(rows);
+  const doubts = rows.flatMap((c) => c.statuses.map((s) => el("li", {}, `${c.codec}: ${meaning(c, s)}`)));
+  byId("doubts").replaceChildren(...doubts);
   const resamples = rows.length ? Math.max(...rows.map((c) => c.resamples)) : 0;
   byId("bd-note").textContent = `PCHIP through log rate over dB. Intervals: 95 %, paired bootstrap over images, ${resamples.toLocaleString("en")} resamples, seeded. Times: ${DATA.timeNote}`;
   byId("headline").textContent = sentence(rows, metric);
@@ -130,7 +133,7 @@ function sentence(rows, metric) {
   const size = Math.abs(best.rate).toFixed(1);
   const sure = isNumber(best.low) ? `, 95 % interval ${fixed(best.low, 1, true)} to ${fixed(best.high, 1, true)} %` : ", no interval: the anchor has no per-image results";
   const images = best.images ? `; better on ${best.better} of ${best.images} images` : "";
-  const doubt = best.statuses.length ? ` Mind: ${statusText(best)}.` : "";
+  const doubt = best.statuses.length ? ` Mind: ${best.statuses.map((s) => meaning(best, s)).join("; ")}.` : "";
   return `${best.codec} needs ${size} % ${best.rate < 0 ? "fewer" : "more"} bits than ${state.anchor} at equal ${metric.short}${sure}${images}.${doubt}`;
 }
 
@@ -161,6 +164,23 @@ function drawDetail() {
   pointTable.show(rows.filter((r) => isNumber(r.bpp)));
   const kept = viewer && viewer.kept.images[state.image];
   byId("detail-view").hidden = !kept;
+}
+
+// BD-rate over coding time: a codec is one mark; the anchor stands at zero.
+function drawTimes() {
+  const side = byId("time-side").value;
+  const metric = metricOf(state.metric);
+  const rows = [{ codec: state.anchor, rate: 0 }, ...comparisons()].filter((c) => isNumber(c.rate) && DATA.speeds[c.codec] && !state.hidden.has(c.codec));
+  const marks = rows.map((c) => {
+    const [x, look] = [speedOf(c.codec, side), looks.get(c.codec)];
+    const rate = c.codec === state.anchor ? "the anchor" : `BD-rate ${percent(c.rate)} ${interval(c.low, c.high)}`;
+    return { name: c.codec, color: look.color, marker: look.marker, named: true, points: [{ x, y: c.rate, lines: [`${side} ${seconds(x)} per megapixel`, rate] }] };
+  });
+  const [xs, ys] = [marks.map((m) => m.points[0].x), marks.map((m) => m.points[0].y)];
+  const pad = 0.15 * (Math.max(...ys) - Math.min(...ys) || 1);
+  const view = marks.length ? { x: [Math.min(...xs) / 2, Math.max(...xs) * 3], y: [Math.min(...ys) - pad, Math.max(...ys) + pad] } : { x: [0.1, 1], y: [0, 1] };
+  timeChart.show({ series: marks, xLabel: `${side === "encode" ? "Encoding" : "Decoding"} time (s per megapixel, logarithmic)`, yLabel: `${metric.short} BD-rate (%)`, view, logX: true, zeroLine: true, empty: "No comparable times." });
+  byId("time-note").textContent = `Lower left is better. Times: ${DATA.timeNote}`;
 }
 
 function drawLegend() {
@@ -203,17 +223,18 @@ function choose(image, scroll) {
 }
 
 function drawAll() {
-  for (const draw of [drawLegend, drawCurves, drawSavings, drawTables, drawDetail]) draw();
+  for (const draw of [drawLegend, drawCurves, drawSavings, drawTables, drawTimes, drawDetail]) draw();
 }
 
 const rdChart = new LineChart(byId("rd"), { label: "Rate-distortion curves", height: 440 });
 const savingsChart = new LineChart(byId("savings"), { label: "Rate savings over quality", height: 380 });
 const detailChart = new LineChart(byId("detail-chart"), { label: "Rate-distortion curves of one image", height: 360 });
+const timeChart = new LineChart(byId("time"), { label: "BD-rate over coding time", height: 340 });
 const stripChart = new StripChart(byId("strip"), { onpick: (image) => choose(image, true) });
 const bdTable = new SortedTable(byId("bd"), { caption: "", columns: BD_COLUMNS, sort: 1 });
 const imageTable = new SortedTable(byId("images"), { caption: "", columns: [], onrow: (r) => () => choose(r.image, true) });
 const pointTable = new SortedTable(byId("points"), {
-  caption: "", limit: 400, columns: [
+  caption: "", limit: 15, columns: [
     { title: "Codec", left: true, hint: "", text: (r) => r.codec, value: (r) => r.codec },
     { title: "Point", hint: "Operating point", text: (r) => `${looks.get(r.codec).pointName} ${pointText(r.point)}`, value: (r) => r.point },
     { title: "bpp", hint: "Bits per pixel, header included", text: (r) => fixed(r.bpp, 4), value: (r) => r.bpp },
@@ -228,6 +249,7 @@ byId("metric").addEventListener("change", (e) => { state.metric = e.target.value
 byId("anchor").addEventListener("change", (e) => { state.anchor = e.target.value; drawAll(); });
 byId("image").addEventListener("change", (e) => choose(e.target.value, false));
 byId("log").addEventListener("change", (e) => { state.log = e.target.checked; drawCurves(); });
+byId("time-side").addEventListener("change", drawTimes);
 byId("rd-all").addEventListener("click", () => rdChart.everything());
 byId("rd-reset").addEventListener("click", () => rdChart.reset());
 byId("detail-close").addEventListener("click", () => choose(MEAN, false));

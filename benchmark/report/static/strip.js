@@ -30,7 +30,7 @@ class StripChart {
     const width = this.host.clientWidth;
     if (!width) return;
     const narrow = width < 560;
-    const each = narrow ? 56 : 46;
+    const each = narrow ? 68 : 54;
     const left = narrow ? 14 : 150;
     const height = this.rows.length * each + 50;
     const [a, b] = this.range();
@@ -44,13 +44,13 @@ class StripChart {
       svg("path", { class: Math.abs(t) < 1e-9 ? "grid zero" : "grid", d: `M ${x(t)} 4 V ${base}` }),
       svg("text", { class: "xtick", x: x(t), y: base + 17 }, tickText(t, ticks))));
     const title = svg("text", { class: "xlabel", x: (left + width - 14) / 2, y: height - 6 }, this.rows.length ? this.label : this.empty);
-    const rows = this.rows.map((r, i) => this.row(r, i * each + each / 2 + (narrow ? 8 : 0), x, narrow, left));
+    const rows = this.rows.map((r, i) => this.row(r, i * each + each / 2 + (narrow ? 8 : -4), x, narrow, left));
     this.svg.replaceChildren(svg("g", {}, this.rows.length ? axes : []), svg("g", { class: "axes" }, title), ...rows);
   }
 
   row(r, y, x, narrow, left) {
     const g = svg("g", { class: `series c${r.color}` });
-    g.append(narrow ? svg("text", { class: "name", x: left, y: y - 18 }, r.name)
+    g.append(narrow ? svg("text", { class: "name", x: left, y: y - 20 }, r.name)
       : svg("text", { class: "name end", x: left - 12, y: y + 4 }, r.name.length > 20 ? r.name.slice(0, 19) + "\u2026" : r.name));
     for (const [v, dy] of this.swarm(r.values, x)) {
       const chosen = v.image === this.selected;
@@ -61,18 +61,19 @@ class StripChart {
       });
       g.append(dot);
     }
-    if (isNumber(r.low)) g.append(svg("path", { class: "bar", d: `M ${x(r.low)} ${y - 5} V ${y + 5} M ${x(r.low)} ${y} H ${x(r.high)} M ${x(r.high)} ${y - 5} V ${y + 5}` }));
-    if (isNumber(r.mean)) g.append(svg("path", { class: "mean", d: `M ${x(r.mean)} ${y - 11} V ${y + 11}` }));
+    const below = y + 23; // beside the dots, not over them
+    if (isNumber(r.low)) g.append(svg("path", { class: "bar", d: `M ${x(r.low)} ${below - 4} V ${below + 4} M ${x(r.low)} ${below} H ${x(r.high)} M ${x(r.high)} ${below - 4} V ${below + 4}` }));
+    if (isNumber(r.mean)) g.append(svg("path", { class: "mean", d: markerPath(3, 4.5), transform: `translate(${x(r.mean)} ${below})` }));
     return g;
   }
 
-  // A beeswarm: each dot goes to the free height nearest to the middle, at most 16 pixels away.
+  // A beeswarm: each dot goes to the free height nearest to the middle, at most 12 pixels away.
   swarm(values, x) {
     const placed = [];
     return [...values].filter((v) => isNumber(v.value)).sort((p, q) => p.value - q.value).map((v) => {
       const px = x(v.value);
       let best = 0;
-      for (const dy of [0, 6, -6, 12, -12, 16, -16]) {
+      for (const dy of [0, 6, -6, 12, -12]) {
         best = dy;
         if (!placed.slice(-60).some(([qx, qy]) => Math.hypot(px - qx, dy - qy) < 6.4)) break;
       }

@@ -10,7 +10,7 @@ class Viewer {
     this.metricText = metricText;
     this.stage = byId("viewer-stage");
     const names = Object.keys(kept.codecs);
-    this.state = { image: Object.keys(kept.images)[0], a: names[0], b: names[1] || ORIGINAL, index: 0, mode: "slider", split: 50, shown: 1, gain: 8 };
+    this.state = { image: Object.keys(kept.images)[0], a: names[0], b: names[1] || ORIGINAL, index: null, mode: "slider", split: 50, shown: 1, gain: 8 };
     this.zoom = { z: 0, cx: 0.5, cy: 0.5 };
     this.controls();
     new ResizeObserver(() => this.transform()).observe(this.stage);
@@ -87,7 +87,8 @@ class Viewer {
     const slider = byId("viewer-rate");
     const count = this.points(this.state.a).length;
     slider.max = Math.max(0, count - 1);
-    this.state.index = Math.min(this.state.index, Math.max(0, count - 1));
+    const middle = Math.floor((count - 1) / 2);
+    this.state.index = Math.max(0, Math.min(this.state.index === null ? middle : this.state.index, count - 1));
     slider.value = this.state.index;
     const { source, a, b } = this.pair();
     const { mode } = this.state;
@@ -116,7 +117,7 @@ class Viewer {
     const images = layers.map((l) => el("img", { src: l.src, alt: `${this.state.image}, ${l.name}`, draggable: "false", width, height }));
     const sheet = (children, name) => el("div", { class: `sheet ${name}` }, children);
     const sheets = kind === "diff" ? [sheet(images, "diff")] : images.map((i) => sheet([i], ""));
-    const frame = el("div", { class: `frame ${kind}`, style: `aspect-ratio: ${width} / ${height}` }, sheets.map((s) => el("div", { class: "layer" }, s)));
+    const frame = el("div", { class: `frame ${kind}`, style: `aspect-ratio: ${width} / ${height}; max-width: ${Math.max(width, 480)}px` }, sheets.map((s) => el("div", { class: "layer" }, s)));
     const shown = kind === "diff" ? layers.slice(1) : layers;
     const sides = { split: ["left: ", "right: "] }[kind] || ["", "", ""];
     const captions = shown.map((l, i) => el("div", {}, el("b", {}, sides[i] + l.name), " " + l.caption));
