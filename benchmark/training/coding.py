@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmark.learned.torchvision_stub import make_compressai_importable
+
+make_compressai_importable()
+
+from compressai.ops import LowerBound  # noqa: E402
+
 from benchmark.learned.network import MeanScaleHyperprior
 from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
-from benchmark.learned.tables import SCALE_TABLE, SCALES, PmfTables, exact_log2
+from benchmark.learned.tables import SCALE_TABLE, SCALES, index_bits
 
 _LOG_FIRST = math.log(float(SCALE_TABLE[0]))
 _LOG_STEP = (math.log(float(SCALE_TABLE[-1])) - _LOG_FIRST) / (SCALES - 1)
@@ -45,7 +50,8 @@ class LoopQuantizer:
     def __init__(self, name: str, settings: QuantizerSettings) -> None:
         self._quantizer, self._settings = get_quantizer(name), settings
         tables = self._quantizer.pmf_tables(settings)
-        self._bits = torch.from_numpy(_bits_of_magnitudes(tables)).float()
+        self._at_least = LowerBound(float(SCALE_TABLE[0]))  # unlike clamp, it lets a gradient raise sigma
+        self._bits = torch.from_numpy(index_bits(tables)).float()
 
     def __call__(self, y: Tensor, mu: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Return (y_hat, bits) of latents y given mu and sigma, all [batch, channels, height, width].
@@ -59,7 +65,9 @@ class LoopQuantizer:
         residual = (y - mu).detach()
         rows = residual.flatten(2).flatten(0, 1).float().cpu().numpy()
         position = self._scale_position(sigma)
-        nearest = position.detach().round().to(torch.uint8).flatten(2).flatten(0, 1).cpu().numpy()
+        nearest = (
+            position.detach().round().clamp(min=0).to(torch.uint8).flatten(2).flatten(0, 1).cpu().numpy()
+        )
         rows, nearest = np.ascontiguousarray(rows), np.ascontiguousarray(nearest)
         indices = self._quantizer.quantize(rows, nearest, self._settings)
         values = torch.from_numpy(self._quantizer.dequantize(indices, self._settings))
@@ -69,13 +77,13 @@ class LoopQuantizer:
 
     def _scale_position(self, sigma: Tensor) -> Tensor:
         """Return the place of sigma among the 64 scales as a real number, 0 to 63."""
-        return ((sigma.clamp(min=1e-6).log() - _LOG_FIRST) / _LOG_STEP).clamp(0, SCALES - 1)
+        return ((self._at_least(sigma).log() - _LOG_FIRST) / _LOG_STEP).clamp(-1e-3, SCALES - 1)
 
     def _rate(self, indices: NDArray[np.int32], position: Tensor, pull: Tensor | None) -> Tensor:
         k = torch.from_numpy(indices).long().to(position.device)
         used = torch.from_numpy(self._quantizer.quantizer_of(indices)).long().to(position.device)
         position = position.flatten(2).flatten(0, 1)
-        below = position.detach().floor().clamp(max=SCALES - 2).long()
+        below = position.detach().floor().clamp(0, SCALES - 2).long()
         magnitude = k.abs().clamp(max=self._bits.shape[2] - 2)
         table = self._bits.to(position.device)
         low, high = table[used, below, magnitude], table[used, below + 1, magnitude]
@@ -85,13 +93,3 @@ class LoopQuantizer:
             slope = (table[used, below, magnitude + 1] - towards_zero) / 2 * k.sign()
             bits = bits + slope / self._settings.delta * pull.flatten(2).flatten(0, 1)
         return bits.sum()
-
-
-def _bits_of_magnitudes(tables: PmfTables) -> NDArray[np.float64]:
-    """Return [quantizers, 64, magnitudes + 1]: bits of |k|, escapes estimated by an Elias-gamma code."""
-    positive = tables.probabilities[:, :, tables.max_radius :]
-    positive = np.concatenate([positive, np.zeros_like(positive[:, :, :1])], axis=2)
-    beyond = np.arange(positive.shape[2]) - tables.radius[:, None]
-    escape = 2.0 * np.log2(np.maximum(beyond, 1)) + 1.0 - np.log2(tables.escape)[:, :, None]
-    listed = -exact_log2(np.maximum(positive, 1e-300))
-    return cast("NDArray[np.float64]", np.where(beyond > 0, escape, listed))
