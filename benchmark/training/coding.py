@@ -10,12 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.learned.torchvision_stub import make_compressai_importable
-
-make_compressai_importable()
-
-from compressai.ops import LowerBound  # noqa: E402
-
 from benchmark.learned.network import MeanScaleHyperprior
 from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
 from benchmark.learned.tables import SCALE_TABLE, SCALES, index_bits
@@ -50,7 +44,6 @@ class LoopQuantizer:
     def __init__(self, name: str, settings: QuantizerSettings) -> None:
         self._quantizer, self._settings = get_quantizer(name), settings
         tables = self._quantizer.pmf_tables(settings)
-        self._at_least = LowerBound(float(SCALE_TABLE[0]))  # unlike clamp, it lets a gradient raise sigma
         self._bits = torch.from_numpy(index_bits(tables)).float()
 
     def __call__(self, y: Tensor, mu: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,7 +70,7 @@ class LoopQuantizer:
 
     def _scale_position(self, sigma: Tensor) -> Tensor:
         """Return the place of sigma among the 64 scales as a real number, 0 to 63."""
-        return ((self._at_least(sigma).log() - _LOG_FIRST) / _LOG_STEP).clamp(-1e-3, SCALES - 1)
+        return ((sigma.clamp(min=1e-6).log() - _LOG_FIRST) / _LOG_STEP).clamp(-1e-3, SCALES - 1)
 
     def _rate(self, indices: NDArray[np.int32], position: Tensor, pull: Tensor | None) -> Tensor:
         k = torch.from_numpy(indices).long().to(position.device)

@@ -57,7 +57,10 @@ def finetune(
     crops = RandomCrops(load_for_training(split.train, recipe.crop), recipe.crop, recipe.batch, recipe.seed)
     held_out = load_held_out(split.held_out, device)
     low_precision = recipe.precision == "bf16"
+    check = partial(validate_quantized, network, held_out, judge, recipe, low_precision)
+    rate_moves = "h_s" in PARTS[recipe.parts]
 
+    run.validate_start(check)
     while run.unfinished:
         run.begin_step()
         x = crops.batch(run.course.step).to(device)
@@ -66,9 +69,8 @@ def finetune(
             result = decode_noisy(network, x, latents, low_precision=low_precision)
         else:
             result = decode_quantized(network, x, latents, quantizer, low_precision=low_precision)
-        rate_moves = "h_s" in PARTS[recipe.parts]
         run.descend(result.cost(recipe.lmbda) if rate_moves else recipe.lmbda * result.mse, result)
-        run.record(partial(validate_quantized, network, held_out, judge, recipe, low_precision), progress)
+        run.record(check, progress)
     return run.last
 
 
@@ -96,6 +98,7 @@ def decode_quantized(
     autocast = torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=low_precision)
     with autocast:
         mu, sigma = network.hyper_synthesis(latents.z_hat)
+    sigma = network.gaussian_conditional.lower_bound_scale(sigma)  # unlike clamp, it lets a gradient raise it
     y_hat, bits = quantizer(latents.y, mu, sigma)
     with autocast:
         x_hat = network.synthesis(y_hat)

@@ -73,6 +73,11 @@ class Run:
         """Whether steps are left."""
         return self.course.step < self._recipe.steps
 
+    def validate_start(self, validate: Callable[[], dict[str, float]]) -> None:
+        """Validate the model as it was before the first step; nothing if that was done."""
+        if not self.course.validations:
+            self.course.validations.append({"step": 0, **validate()})
+
     def begin_step(self) -> None:
         """Set the learning rate and seed the noise of the step about to be made."""
         self._optimizer.param_groups[0]["lr"] = self._recipe.learning_rate_at(self.course.step)
