@@ -102,9 +102,7 @@ def samples_per_second(
     return samples / min(seconds) * MEGA
 
 
-def c_search(
-    residual: np.ndarray, scale_index: np.ndarray, quantizer: Tcq
-) -> Callable[[], np.ndarray] | None:
+def c_search(residual: Floats, scale_index: Bytes, quantizer: Tcq) -> Callable[[], Indices] | None:
     """Return a call of the C search on these arrays, or None where there is no gcc."""
     gcc = shutil.which("gcc")
     if gcc is None:
