@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import constriction
 import numpy as np
@@ -28,8 +28,10 @@ AnsCoder = constriction.stream.stack.AnsCoder
 Categorical = constriction.stream.model.Categorical
 Uniform = constriction.stream.model.Uniform
 
+Coder: TypeAlias = Any
+"""An AnsCoder (constriction has no type stubs)."""
 Ints = NDArray[np.int32]
-Contexts = NDArray[np.uint8]
+Contexts = NDArray[np.uint8] | NDArray[np.uint16]
 
 FREQUENCY_BITS = 20
 """Probabilities are rounded to multiples of 2^-20 (and up to one of them) before they become frequencies."""
@@ -58,16 +60,18 @@ class Alphabets:
 
 def frequencies(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return integer frequencies of `probabilities`: nearest multiple of 2^-20, at least one."""
-    return np.maximum(np.rint(np.ldexp(probabilities, FREQUENCY_BITS)).astype(np.int64), 1)
+    multiples = np.rint(np.ldexp(probabilities, FREQUENCY_BITS)).astype(np.int64)
+    positive: NDArray[np.int64] = np.maximum(multiples, 1)
+    return positive
 
 
-def to_bytes(coder: AnsCoder) -> bytes:
+def to_bytes(coder: Coder) -> bytes:
     """Return the coder's words, little-endian, without the zero bytes at the end of the last word."""
     words: NDArray[np.uint32] = coder.get_compressed()
     return words.astype("<u4").tobytes().rstrip(b"\0")
 
 
-def from_bytes(stream: bytes) -> AnsCoder:
+def from_bytes(stream: bytes) -> Coder:
     """Return a coder that decodes what `to_bytes` wrote. Raises BitstreamError for other streams."""
     if stream.endswith(b"\0"):
         raise BitstreamError("an entropy-coded stream ends in a zero byte, which no encoder writes")
@@ -75,7 +79,7 @@ def from_bytes(stream: bytes) -> AnsCoder:
     return AnsCoder(words.astype(np.uint32))
 
 
-def seeded(seed: int) -> AnsCoder:
+def seeded(seed: int) -> Coder:
     """Return a coder that holds the 32 bits of `seed` (not 0), which `check_end` looks for after decoding.
 
     An ANS coder that starts empty wastes up to 24 bits, one that starts so wastes none: the check is
@@ -84,7 +88,7 @@ def seeded(seed: int) -> AnsCoder:
     return AnsCoder(np.array([seed], np.uint32))
 
 
-def check_end(coder: AnsCoder, seed: int, what: str) -> None:
+def check_end(coder: Coder, seed: int, what: str) -> None:
     """Raise BitstreamError unless decoding has left just the seed (0: nothing).
 
     It does so too, but for one chance in 2^32, where decoding used other tables than encoding did.
@@ -93,7 +97,7 @@ def check_end(coder: AnsCoder, seed: int, what: str) -> None:
         raise BitstreamError(f"the {what} stream does not end where its symbols do: it is damaged or foreign")
 
 
-def push(coder: AnsCoder, values: Ints, contexts: Contexts, alphabets: Alphabets) -> None:
+def push(coder: Coder, values: Ints, contexts: Contexts, alphabets: Alphabets) -> None:
     """Put `values` (flat) on the coder, each by its context's table; `pop` takes them off."""
     symbols = values.astype(np.int64) - alphabets.first[contexts]
     if alphabets.step > 1:
@@ -115,7 +119,7 @@ def push(coder: AnsCoder, values: Ints, contexts: Contexts, alphabets: Alphabets
         end = start
 
 
-def pop(coder: AnsCoder, contexts: Contexts, alphabets: Alphabets) -> Ints:
+def pop(coder: Coder, contexts: Contexts, alphabets: Alphabets) -> Ints:
     """Take the values of `contexts` (flat) off the coder.
 
     Raises BitstreamError for an escape that no int32 holds. Time and memory are linear in len(contexts),
@@ -144,7 +148,7 @@ _EXPONENTS = Categorical(np.ldexp(1.0, -np.arange(1, _LARGEST_EXPONENT + 2)), pe
 _FAIR = Categorical(np.array([0.5, 0.5]), perfect=False)
 
 
-def _push_escapes(coder: AnsCoder, distance: NDArray[np.int64], below: NDArray[np.bool_]) -> None:
+def _push_escapes(coder: Coder, distance: NDArray[np.int64], below: NDArray[np.bool_]) -> None:
     """Put distances >= 0 from the table's edge on the coder: Elias gamma of distance + 1, and the side."""
     value = distance + 1
     exponent = np.frexp(value.astype(np.float64))[1] - 1
@@ -159,7 +163,7 @@ def _push_escapes(coder: AnsCoder, distance: NDArray[np.int64], below: NDArray[n
     coder.encode_reverse(exponent.astype(np.int32), _EXPONENTS)
 
 
-def _pop_escapes(coder: AnsCoder, amount: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _pop_escapes(coder: Coder, amount: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     exponent = coder.decode(_EXPONENTS, amount).astype(np.int64)
     below = coder.decode(_FAIR, amount).astype(np.bool_)
     value = np.int64(1) << exponent

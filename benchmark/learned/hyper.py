@@ -10,6 +10,7 @@ scales) acts on single elements, and IEEE-754 defines the result.
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,12 +32,13 @@ from benchmark.learned.entropy import (
     to_bytes,
 )
 from benchmark.learned.network import MeanScaleHyperprior
-from benchmark.learned.strips import Stage, by_strips
+from benchmark.learned.strips import Stage, by_strips, copy
 from benchmark.learned.tables import ESCAPE_FLOOR, SCALE_TABLE, exact_exp, exact_log2
 
-_ACTIVATION_BITS = 14
-"""Fractional bits of activations: steps of 6e-5."""
-_LARGEST_ACTIVATION = 2.0**12
+_UNIT = 2.0**-14
+"""Activations are integers in steps of 6e-5: in the stages, 1.0 stands for one such step."""
+_LARGEST_ACTIVATION = 2.0**26
+"""In steps: 4096."""
 _EXACT_BITS = 52
 _MEDIAN_BITS = 10
 _STRIP_HYPER_ROWS = 8
@@ -56,10 +58,13 @@ class HyperSynthesis:
     """h_s in exact arithmetic: z_hat on a grid in; mu, and indices of the nearest scales, out."""
 
     def __init__(self, network: MeanScaleHyperprior) -> None:
-        first, second, third = network.h_s[0], network.h_s[2], network.h_s[4]
-        slopes = {network.h_s[1].negative_slope, network.h_s[3].negative_slope}
-        (slope,) = slopes
-        self._stages = [_exact_up(first, slope), _exact_up(second, slope), _exact_same(third)]
+        first, first_relu, second, second_relu, third = cast(Any, network.h_s)
+        self._channels = network.M
+        self._stages = [
+            _exact_up(first, first_relu.negative_slope),
+            _exact_up(second, second_relu.negative_slope),
+            _exact_same(third),
+        ]
 
     @torch.inference_mode()
     def __call__(self, z_hat: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
@@ -67,20 +72,17 @@ class HyperSynthesis:
 
         z_hat must be on a grid of 2^-14 or coarser; values beyond +-4096 act as +-4096.
         """
-        _, height, width = z_hat.shape
-        mu: NDArray[np.float32] | None = None
+        channels, height, width = self._channels, 4 * z_hat.shape[1], 4 * z_hat.shape[2]
+        mu = np.empty((channels, height, width), np.float32)
+        indices = np.empty((channels, height, width), np.uint8)
+        steps = torch.from_numpy(z_hat)[None].div(_UNIT).clamp_(-_LARGEST_ACTIVATION, _LARGEST_ACTIVATION)
         row = 0
-        strips = torch.from_numpy(z_hat)[None].clamp(-_LARGEST_ACTIVATION, _LARGEST_ACTIVATION)
-        for out in by_strips(self._stages, strips.split(_STRIP_HYPER_ROWS, dim=2)):
-            if mu is None:
-                mu = np.empty((out.shape[1] // 2, 4 * height, 4 * width), np.float32)
-                indices = np.empty(mu.shape, np.uint8)
-            sigma_rows, mu_rows = out[0].chunk(2)
+        for out in by_strips(self._stages, iter(torch.split(steps, _STRIP_HYPER_ROWS, dim=2))):
             rows = slice(row, row + out.shape[2])
-            mu[:, rows] = mu_rows.numpy()
-            indices[:, rows] = scale_indices(sigma_rows.numpy())
+            sigma_rows, mu_rows = out[0].mul(_UNIT).numpy().reshape(2, channels, -1, width)
+            mu[:, rows] = mu_rows
+            indices[:, rows] = scale_indices(sigma_rows)
             row += out.shape[2]
-        assert mu is not None
         return mu, indices
 
 
@@ -88,40 +90,36 @@ def _exact_up(layer: nn.ConvTranspose2d, slope: float) -> Stage:
     weight, bias = _on_grid(layer.weight, layer.bias, (0, 2, 3), output_dim=1)
 
     def run(x: Tensor) -> Tensor:
-        x = functional.conv_transpose2d(x, weight, bias, stride=2, padding=(4, 2), output_padding=1)
-        return _to_grid(torch.where(x < 0, x * slope, x))
+        return functional.conv_transpose2d(x, weight, bias, stride=2, padding=(4, 2), output_padding=1)
 
-    return Stage(run, 1, 1)
+    def to_grid(x: Tensor, out: Tensor) -> None:
+        x = functional.leaky_relu_(x, slope).round_()
+        torch.clamp(x, -_LARGEST_ACTIVATION, _LARGEST_ACTIVATION, out=out)
+
+    return Stage(run, to_grid, 1, 1)
 
 
 def _exact_same(layer: nn.Conv2d) -> Stage:
     weight, bias = _on_grid(layer.weight, layer.bias, (1, 2, 3), output_dim=0)
-    return Stage(lambda x: functional.conv2d(x, weight, bias, padding=(0, 1)), 1, 1)
-
-
-def _to_grid(x: Tensor) -> Tensor:
-    unit = 2.0**_ACTIVATION_BITS
-    return x.mul_(unit).round_().div_(unit).clamp_(-_LARGEST_ACTIVATION, _LARGEST_ACTIVATION)
+    return Stage(lambda x: functional.conv2d(x, weight, bias, padding=(0, 1)), copy, 1, 1)
 
 
 def _on_grid(
     weight: Tensor, bias: Tensor | None, summed: tuple[int, ...], *, output_dim: int
 ) -> tuple[Tensor, Tensor]:
-    """Return float64 weight and bias rounded to the finest grid on which no sum can pass 2^52 units.
+    """Return float64 weight, and bias in activation steps, both multiples of the finest admissible 2^-bits.
 
-    The bound is on sum |w| * largest activation + |bias|: it holds for every input and every partial sum.
+    Admissible: sum |w| * largest activation + |bias| stays below 2^52 multiples, in every output channel.
+    That bounds every partial sum in every order, fused or not.
     """
     weight = weight.detach().double()
-    bias = torch.zeros(weight.shape[output_dim]).double() if bias is None else bias.detach().double()
+    bias = torch.zeros(weight.shape[output_dim]).double() if bias is None else bias.detach().double() / _UNIT
     largest = float((weight.abs().sum(summed) * _LARGEST_ACTIVATION + bias.abs()).max())
-    bits = _EXACT_BITS - 1 - _ACTIVATION_BITS - math.ceil(math.log2(max(largest, 1.0)))
+    bits = _EXACT_BITS - 1 - math.ceil(math.log2(max(largest, 1.0)))
     if bits < 8:
-        raise WeightsError(
-            f"h_s has weights so large (sum of magnitudes {largest:.3g}) that no exact grid holds them"
-        )
-    unit = 2.0**bits
-    fine = 2.0 ** (bits + _ACTIVATION_BITS)
-    return (weight * unit).round() / unit, (bias * fine).round() / fine
+        raise WeightsError("h_s has weights so large that no grid holds them with exact sums")
+    grid = 2.0**bits
+    return (weight * grid).round() / grid, (bias * grid).round() / grid
 
 
 class HyperLatents:
@@ -134,10 +132,10 @@ class HyperLatents:
         self._medians = np.rint(medians * unit) / unit
         layers = len(bottleneck.filters) + 1
         parameters = [
-            tuple(
+            [
                 values[i].detach().double().numpy() if i < len(values) else None
                 for values in (bottleneck.matrices, bottleneck.biases, bottleneck.factors)
-            )
+            ]
             for i in range(layers)
         ]
         edges = self._medians[:, None] + np.arange(-_RADIUS, _RADIUS + 2) - 0.5
@@ -150,11 +148,13 @@ class HyperLatents:
             raise CodecError(
                 "the hyper-latent has values that are not finite or absurdly large: damaged weights?"
             )
-        return np.rint(flat).astype(np.int32)
+        symbols: Ints = np.rint(flat).astype(np.int32)
+        return symbols
 
     def dequantize(self, symbols: Ints) -> NDArray[np.float64]:
         """Return float64 z_hat, shaped like `symbols`, on a grid of 2^-10."""
-        return symbols + self._medians[:, None]
+        z_hat: NDArray[np.float64] = symbols + self._medians[:, None]
+        return z_hat
 
     def encode(self, symbols: Ints) -> bytes:
         """Return the stream of int32 [N, L] symbols."""
@@ -187,9 +187,7 @@ class HyperLatents:
         return float(self._bits.min(axis=1).sum()) * length
 
 
-def _cumulative(
-    x: NDArray[np.float64], parameters: list[tuple[NDArray[np.float64], ...]]
-) -> NDArray[np.float64]:
+def _cumulative(x: NDArray[np.float64], parameters: list[list[Any]]) -> NDArray[np.float64]:
     """Return the bottleneck's cumulative distribution at x [N, points]: Balle et al. 2018, appendix 6.1.
 
     Every sum is written out in a fixed order, and no function is used whose last bit may differ.
@@ -217,7 +215,8 @@ def _tanh(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _softplus(x: NDArray[np.float64]) -> NDArray[np.float64]:
     rest = exact_log2(1.0 + exact_exp(-np.abs(x))) * 0.6931471805599453
-    return np.maximum(x, 0.0) + rest
+    softplus: NDArray[np.float64] = np.maximum(x, 0.0) + rest
+    return softplus
 
 
 def _channel_tables(cumulative: NDArray[np.float64]) -> tuple[Alphabets, NDArray[np.float64]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Iterator
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.learned.network import GDN, MeanScaleHyperprior
-from benchmark.learned.strips import by_strips, divisive_normalization, down, up, up_phases
+from benchmark.learned.strips import Then, by_strips, copy, divisive_normalization, down, up, up_phases
 
 LATENT_STRIDE = 16
 """Pixels per latent along one axis."""
 _STRIP_LATENTS = 4
 """Latent rows at once. The decoder's sums may depend on it in the last bit: it is part of the format."""
-
-
-def _identity(x: Tensor) -> Tensor:
-    return x
 
 
 class Transforms:
@@ -29,9 +25,9 @@ class Transforms:
     def __init__(self, network: MeanScaleHyperprior) -> None:
         self._network = network
         with torch.inference_mode():
-            a, s = network.g_a, network.g_s
+            a, s = cast(Any, network.g_a), cast(Any, network.g_s)
             self._analysis = [down(a[0], _gdn(a[1])), down(a[2], _gdn(a[3])), down(a[4], _gdn(a[5]))]
-            self._analysis.append(down(a[6], _identity))
+            self._analysis.append(down(a[6], copy))
             self._synthesis = [
                 up(s[0], _gdn(s[1])),
                 up(s[2], _gdn(s[3])),
@@ -94,7 +90,7 @@ class _RowQueue:
         return rows[:amount]
 
 
-def _gdn(layer: GDN) -> Callable[[Tensor], Tensor]:
+def _gdn(layer: GDN) -> Then:
     return divisive_normalization(
         layer.gamma_reparam(layer.gamma), layer.beta_reparam(layer.beta), inverse=layer.inverse
     )
@@ -111,7 +107,7 @@ def _to_tensor(rows: NDArray[np.uint8]) -> Tensor:
 
 
 def _latent_strips(latents: Tensor) -> Iterator[Tensor]:
-    for strip in latents.split(_STRIP_LATENTS, dim=2):
+    for strip in torch.split(latents, _STRIP_LATENTS, dim=2):
         yield strip.contiguous(memory_format=torch.channels_last)
 
 
@@ -119,4 +115,4 @@ def _interleave(phases: Tensor) -> Tensor:
     """Return float32 [2 * rows, 2 * width, 3] of the four phases, float32 [1, 12, rows, width]."""
     _, _, rows, width = phases.shape
     parts = phases[0].view(2, 2, 3, rows, width).permute(3, 0, 4, 1, 2)
-    return cast(Tensor, parts.reshape(2 * rows, 2 * width, 3))
+    return parts.reshape(2 * rows, 2 * width, 3)

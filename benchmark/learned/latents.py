@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from benchmark.learned.entropy import (
     Alphabets,
-    AnsCoder,
     Categorical,
+    Coder,
     Contexts,
     Ints,
     check_end,
@@ -72,7 +72,7 @@ class IndexCoder:
         check_end(coder, seed, "latent")
         return indices.reshape(scale_index.shape)
 
-    def _pop_parities(self, coder: AnsCoder, scale_index: Contexts, machine: Trellis) -> Contexts:
+    def _pop_parities(self, coder: Coder, scale_index: Contexts, machine: Trellis) -> Contexts:
         """Return uint8 [C, L] contexts of the rest: 128 * parity + 64 * quantizer + scale.
 
         One call of the coder serves all channels at a position. `at` points to each channel's state as a row
@@ -105,7 +105,8 @@ class IndexCoder:
     def _bits(self) -> NDArray[np.float64]:
         """Return float64 [quantizers * 64, 2 * max_radius + 2]: bits of each index, the escape last."""
         every = np.concatenate([self._tables.probabilities, self._tables.escape[:, :, None]], axis=2)
-        return -np.log2(np.maximum(every, 1e-300)).reshape(-1, every.shape[2])
+        bits: NDArray[np.float64] = -np.log2(np.maximum(every, 1e-300))
+        return bits.reshape(-1, every.shape[2])
 
     def entropy_bits(self, indices: Ints, scale_index: Contexts) -> float:
         """Return the information content of `indices` under the tables in bits, escapes included."""
@@ -138,7 +139,8 @@ def _integer_rows(tables: PmfTables) -> NDArray[np.int64]:
     listed = np.abs(np.arange(-tables.max_radius, tables.max_radius + 1)) <= tables.radius[:, None]
     whole = np.where(listed, frequencies(tables.probabilities), 0)
     every = np.concatenate([whole, frequencies(tables.escape)[:, :, None]], axis=2)
-    return every.reshape(-1, every.shape[2])
+    rows: NDArray[np.int64] = every.reshape(-1, every.shape[2])
+    return rows
 
 
 def _listed(
@@ -175,4 +177,5 @@ def _parity_rows(rows: NDArray[np.int64]) -> NDArray[np.float64]:
     odd_columns = (np.arange(rows.shape[1] - 1) - centre) % 2 == 1
     odd = 2 * rows[:, :-1][:, odd_columns].sum(axis=1) + rows[:, -1]
     even = 2 * rows[:, :-1][:, ~odd_columns].sum(axis=1) + rows[:, -1]
-    return np.stack([even, odd], axis=1).astype(np.float64)
+    both: NDArray[np.float64] = np.stack([even, odd], axis=1).astype(np.float64)
+    return both
