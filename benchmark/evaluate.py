@@ -172,8 +172,12 @@ def kept_path(folder: Path, codec: str, point: float, image: str, suffix: str) -
     `_kept/CODEC/POINT/IMAGE.SUFFIX` in the results folder; whatever a file name cannot hold is
     percent-encoded. (The leading underscore keeps the folder readable as one parquet dataset.)
     """
-    safe = " !#$&'()+,;=@[]{}~"
-    return folder / KEPT / quote(codec, safe=safe) / f"{point:g}" / (quote(image, safe=safe) + suffix)
+    return folder / KEPT / _file_name(codec) / f"{point:.12g}" / (_file_name(image) + suffix)
+
+
+def _file_name(text: str) -> str:
+    name = quote(text, safe=" !#$&'()+,;=@[]{}~")
+    return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
 def _keep(folder: Path, task: Task, bitstream: bytes, decoded: Image) -> None:
