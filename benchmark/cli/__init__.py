@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +18,8 @@ def build_app() -> typer.Typer:
     """Return the whole command line."""
     import typer
 
+    from benchmark.cli import gate, inspect, report, run, train
+
     app = typer.Typer(
         name="bench",
         help="Measure image codecs on real images and real bitstreams, and compare them.",
@@ -28,9 +28,8 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # rich would take longer to load than the help to print
     )
-    for room in ("run", "inspect", "report", "train", "gate"):
-        with suppress(ModuleNotFoundError):
-            import_module(f"benchmark.cli.{room}").register(app)
+    for room in (run, inspect, report, train, gate):
+        room.register(app)
     return app
 
 

@@ -145,7 +145,8 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
 
     frame = read_results(folder)
     frame = frame[frame["codec"].isin(list(codecs.versions))]
-    labels = [spec.name for spec in suite.codec if spec.name in set(frame["codec"])]
+    measured = set(frame.loc[frame["status"] == "ok", "codec"])
+    labels = [spec.name for spec in suite.codec if spec.name in measured]
     if labels:
         out.print(_means(frame, labels))
         _print_bd_rates(frame, labels)
