@@ -153,13 +153,23 @@ def test_failed_images_fail_unless_they_failed_before() -> None:
     assert check(broken, broken).exit_code == 0
 
 
-def test_equal_bits_that_decode_differently_fail_however_small() -> None:
+def test_equal_bits_that_decode_differently_fail() -> None:
     changed = results()
     changed.loc[5, "decoded_sha256"] = "other"
-    changed.loc[5, "psnr_rgb"] -= 1e-4
+    changed.loc[5, "psnr_rgb"] -= 0.003
     report = check(changed, results())
     assert ("decoder drift", "fail") in kinds(report)
     assert report.exit_code == 1
+
+
+def test_equal_bits_that_decode_to_another_rounding_are_noted() -> None:
+    # networks add up floats in an order that depends on the number of threads: single pixels flip by a level
+    changed = results()
+    changed.loc[5, "decoded_sha256"] = "other"
+    changed.loc[5, "psnr_rgb"] -= 1e-5
+    report = check(changed, results())
+    assert kinds(report) == {("decoder drift", "note")}
+    assert report.exit_code == 0
 
 
 def test_equal_pixels_that_measure_differently_fail() -> None:
