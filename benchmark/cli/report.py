@@ -64,7 +64,6 @@ def report(
     summary = request.summarize_suite(asked, frame, anchor, averaging, published or [], allow_mixed)
     folder = out or Path("reports") / asked.name
     done = write.write_report(
-        frame,
         summary,
         folder,
         results=asked.path,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.analysis import MEANING
-from benchmark.analysis.intervals import RESAMPLES
 from benchmark.report import savings as savings_module
 from benchmark.report.layout import rd_window
 from benchmark.report.summary import Summary
@@ -66,10 +65,11 @@ def savings(summary: Summary, metrics: Sequence[str], max_bpp: float | None = No
 def per_image(summary: Summary, metrics: Sequence[str], max_bpp: float | None = None) -> str:
     """Return the caption of the per-image plot."""
     del max_bpp
+    resamples = max(c.resamples for metric in metrics for c in summary.against(metric))
     how = (
         f"BD-rate image by image against {summary.anchor}, on {title(summary)} (PCHIP; negative is fewer bits). "
         "Dots: images (quantiles where there are more than 200). "
-        f"Diamond: their mean; bar: its 95 % interval, paired bootstrap, {RESAMPLES:,} resamples."
+        f"Diamond: their mean; bar: its 95 % interval, paired bootstrap, {resamples:,} resamples."
     )
     return " ".join([how, *doubts(summary, metrics)])
 

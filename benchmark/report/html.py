@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-import pandas as pd
-
 from benchmark.report import captions, payload
 from benchmark.report.plots import Plot
 from benchmark.report.published import library_styles
@@ -19,7 +17,6 @@ _SCRIPTS = ("dom", "chart", "strip", "tables", "viewer", "main")
 
 
 def render_page(
-    frame: pd.DataFrame,
     summary: Summary,
     *,
     library: payload.Library,
@@ -36,7 +33,7 @@ def render_page(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["tojson_text"] = lambda value: json.dumps(value, sort_keys=True)
-    data = payload.page_data(frame, summary, library, library_styles(summary, library))
+    data = payload.page_data(summary, library, library_styles(summary, library))
     published = {
         label: c
         for by_label in (*summary.published.values(), *library.values())

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from benchmark.analysis import MEANING, Comparison, Curve
 from benchmark.analysis.curves import METRIC_LABELS
@@ -25,11 +24,9 @@ MAX_NUMBERS = 400_000
 Library = Mapping[str, Mapping[str, Curve]]
 
 
-def page_data(
-    frame: pd.DataFrame, summary: Summary, library: Library, library_styles: Mapping[str, Style]
-) -> dict[str, Any]:
+def page_data(summary: Summary, library: Library, library_styles: Mapping[str, Style]) -> dict[str, Any]:
     """Return the page's data, JSON-ready (no NaN). `library` are further published curves, off at first."""
-    grids = {m: codec_grids(frame, m, codecs=list(summary.curves[m])) for m in summary.metrics}
+    grids = {m: codec_grids(summary.rows, m, codecs=list(summary.curves[m])) for m in summary.metrics}
     images = shown_images(summary, grids)
     every = sum(1 for _ in _all_images(grids))
     note = (

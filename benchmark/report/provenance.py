@@ -89,18 +89,18 @@ def _facts(codec: str, rows: pd.DataFrame) -> CodecFacts:
     )
 
 
-def _distinct(column: pd.Series[str]) -> tuple[str, ...]:
+def _distinct(column: pd.Series[Any]) -> tuple[str, ...]:
     return tuple(sorted(str(value) for value in column.dropna().unique() if value != ""))
 
 
-def _command(column: pd.Series[str]) -> str:
+def _command(column: pd.Series[Any]) -> str:
     """Return one command line as a shell would take it: the first of the rows, as an example of all."""
     import shlex
 
-    held = column.dropna()
-    if held.empty:
+    held = _distinct(column)
+    if not held:
         return ""
-    argv = json.loads(min(held))
+    argv = json.loads(held[0])
     return shlex.join(str(argument) for argument in argv)
 
 

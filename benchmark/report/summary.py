@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,10 @@ from benchmark.report.style import Style, styles
 
 FIGURE_METRICS = ("psnr_rgb", "ms_ssim_rgb")
 """The two metrics of the field's papers: these are plotted, and compared with every anchor."""
+MAX_ROWS_FOR_ALL_ANCHORS = 50_000
+"""Beyond this many rows only the report's own anchor is compared with."""
+MAX_RESAMPLED_IMAGES = 10_000_000
+"""Images times resamples: with thousands of images a thousand resamples bound the interval as well."""
 OTHER_ANCHOR_RESAMPLES = 2_000
 """Bootstrap resamples against anchors other than the report's own: the page's anchor switch."""
 
@@ -49,6 +54,8 @@ class Summary:
     provenance: Provenance
     images: int
     dataset_size: int
+    rows: pd.DataFrame
+    """The rows all this was made of, without the columns that no figure needs (see `light`)."""
 
     @property
     def partial(self) -> bool:
@@ -98,7 +105,8 @@ def summarize(
     Raises AnalysisError where there are no results, for several datasets, or an unknown anchor.
     """
     published = published or {}
-    frame = only_dataset(frame, None)
+    frame = light(only_dataset(frame, None))
+    all_anchors = all_anchors and len(frame) <= MAX_ROWS_FOR_ALL_ANCHORS
     good = frame[frame["status"] == "ok"]
     if good.empty:
         raise AnalysisError(
@@ -131,6 +139,7 @@ def summarize(
         provenance=provenance(frame),
         images=images,
         dataset_size=max(int(frame["dataset_size"].max()), images),
+        rows=frame,
     )
 
 
@@ -152,7 +161,9 @@ def _by_metric(
     allow_mixed: bool,
 ) -> _Found:
     """Average and compare on one metric; MS-SSIM is always averaged as it is, having no MSE."""
-    having = [c for c in codecs if frame.loc[frame["codec"] == c, metric].notna().any()]
+    with_values = frame.groupby("codec", observed=True)[metric].count()
+    having = [c for c in codecs if with_values.get(c, 0)]
+    enough = max(1_000, min(RESAMPLES, MAX_RESAMPLED_IMAGES // frame["image"].nunique()))
     averaging = averaging if metric.startswith("psnr") or averaging != "mean_mse" else "per_image"
     curves = mean_curves(frame, metric, averaging=averaging, codecs=having)
     theirs = published.get(metric, {})
@@ -160,7 +171,7 @@ def _by_metric(
     anchors = {a: theirs.get(a, a) for a in [*having, *theirs] if whole or a == anchor}
     comparisons = {}
     for name, by in anchors.items():
-        resamples = RESAMPLES if name == anchor else OTHER_ANCHOR_RESAMPLES
+        resamples = enough if name == anchor else min(enough, OTHER_ANCHOR_RESAMPLES)
         found = compare_all(
             frame,
             by,
@@ -174,6 +185,23 @@ def _by_metric(
     figured = metric in FIGURE_METRICS
     savings = rate_savings_with_intervals(frame, metric, having, anchors, averaging) if figured else {}
     return _Found({label: curves[label] for label in having}, comparisons, savings)
+
+
+_WORDS = (
+    "suite", "dataset", "codec", "codec_id", "codec_options", "image", "image_sha256", "status", "codec_version",
+    "metric_versions", "encode_argv", "decode_argv", "binary_sha256", "config_sha256", "image_conversions", "protocol",
+    "machine", "environment", "run_id",
+)  # fmt: skip
+_NUMBERS = (
+    "dataset_size", "point", "width", "height", "bpp", *METRICS, "encode_seconds", "decode_seconds", "jobs", "threads",
+)  # fmt: skip
+
+
+def light(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what a report needs of the rows, words as categories: a million rows are grouped at a glance."""
+    columns: dict[str, pd.Series[Any]] = {name: frame[name].astype("category") for name in _WORDS}
+    columns |= {name: frame[name] for name in (*_NUMBERS, "error", "started_at")}
+    return pd.DataFrame(columns)
 
 
 def _ordered(labels: Iterable[str], order: Sequence[str]) -> list[str]:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from benchmark.errors import StoreError, UsageError, did_you_mean
 from benchmark.report import tables
 from benchmark.report.summary import Summary
@@ -39,7 +37,6 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
 
 
 def write_report(
-    frame: pd.DataFrame,
     summary: Summary,
     folder: Path,
     *,
@@ -56,14 +53,13 @@ def write_report(
     """
     wanted = check_formats(formats)
     try:
-        return _write(frame, summary, folder, results, wanted, data_dir, inline_images, max_bpp)
+        return _write(summary, folder, results, wanted, data_dir, inline_images, max_bpp)
     except OSError as error:
         where = error.filename or folder
         raise StoreError(f"{where}: the report cannot be written: {error.strerror}") from error
 
 
 def _write(
-    frame: pd.DataFrame,
     summary: Summary,
     folder: Path,
     results: Path,
@@ -88,10 +84,9 @@ def _write(
         from benchmark.report.kept import viewer_data
         from benchmark.report.published import library
 
-        kept, remarks = viewer_data(frame, results, folder, data_dir, inline=inline_images)
+        kept, remarks = viewer_data(summary.rows, results, folder, data_dir, inline=inline_images)
         curves = library(summary.dataset)
         page = render_page(
-            frame,
             summary,
             library=curves,
             kept=kept,
