@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -16,9 +17,11 @@ from benchmark.learned.torchvision_stub import make_compressai_importable
 
 make_compressai_importable()
 
-from compressai import layers  # noqa: E402
-from compressai.entropy_models import EntropyBottleneck, GaussianConditional  # noqa: E402
-from compressai.models.utils import conv, deconv  # noqa: E402
+with warnings.catch_warnings():  # what compressai imports for point clouds warns of its own deprecations
+    warnings.simplefilter("ignore")
+    from compressai import layers
+    from compressai.entropy_models import EntropyBottleneck, GaussianConditional
+    from compressai.models.utils import conv, deconv
 
 DOWNSAMPLING = 64
 """Pixels per hyper-latent along one axis: sizes that go into the network are multiples of it."""

@@ -29,6 +29,8 @@ class Course:
     """One entry per logged window: step, loss, bpp, mse (255 scale), learning rate."""
     validations: list[dict[str, float]] = field(default_factory=list)
     """One entry per validation: step, bpp (entropy estimate), psnr, cost."""
+    window: list[tuple[float, float, float]] = field(default_factory=list)
+    """Loss, bpp and mse of the steps since the last entry of `losses`."""
 
     def summary(self) -> dict[str, Any]:
         """Return what weights files keep of it: steps, seconds, the last validation, every tenth loss."""

@@ -28,8 +28,11 @@ class Schedule(BaseModel):
     warmup_steps: int = Field(ge=0)
     hold: float = Field(ge=0, le=1)
     """The share of the steps before the learning rate begins to fall, linearly, to zero."""
+    linear_rate: float = Field(default=1.0, gt=0, le=1)
+    """Learning rate of g_s_linear over that of the rest: its weights are small and its inputs large."""
     clip_norm: float = Field(gt=0)
     seed: int = Field(ge=0, lt=2**31)
+    save_every: int = Field(default=500, ge=1)
     precision: Literal["bf16", "fp32"] = "bf16"
 
     @model_validator(mode="after")

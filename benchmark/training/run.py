@@ -18,7 +18,7 @@ from benchmark.training.checkpoint import Course, read_checkpoint, restore_optim
 from benchmark.training.objective import RateDistortion
 from benchmark.training.recipe import Schedule
 
-LOG_EVERY, SAVE_EVERY, VALIDATE_EVERY = 50, 500, 1000
+LOG_EVERY, VALIDATE_EVERY = 50, 1000
 
 Progress = Callable[[Course, int], None]
 """Called after each logged window with the course so far and the number of steps in all."""
@@ -63,9 +63,11 @@ class Run:
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(name.startswith(tuple(trained)) and not name.endswith("quantiles"))
         self.trainable = [p for p in network.parameters() if p.requires_grad]
-        self._optimizer = torch.optim.Adam(self.trainable, lr=recipe.learning_rate, fused=True)
+        linear = [p for name, p in network.named_parameters() if name.startswith("g_s_linear.")]
+        others = [p for p in self.trainable if all(p is not q for q in linear)]
+        groups = [{"params": others}, {"params": [p for p in linear if p.requires_grad]}]
+        self._optimizer = torch.optim.Adam(groups, lr=recipe.learning_rate, fused=True)
         restore_optimizer(self._optimizer, network, adam)
-        self._window: list[tuple[float, float, float]] = []
         self._started = time.monotonic() - self.course.seconds
 
     @property
@@ -80,7 +82,9 @@ class Run:
 
     def begin_step(self) -> None:
         """Set the learning rate and seed the noise of the step about to be made."""
-        self._optimizer.param_groups[0]["lr"] = self._recipe.learning_rate_at(self.course.step)
+        learning_rate = self._recipe.learning_rate_at(self.course.step)
+        for group, factor in zip(self._optimizer.param_groups, (1.0, self._recipe.linear_rate), strict=True):
+            group["lr"] = learning_rate * factor
         torch.manual_seed(hash((self._recipe.seed, self.course.step)))
 
     def descend(self, loss: Tensor, result: RateDistortion) -> None:
@@ -100,10 +104,10 @@ class Run:
         self._optimizer.step()
         self._optimizer.zero_grad()
         self.course.step += 1
-        self._window.append((loss.item(), result.bpp.item(), result.mse.item()))
+        self.course.window.append((loss.item(), result.bpp.item(), result.mse.item()))
 
     def record(self, validate: Callable[[], dict[str, float]], progress: Progress | None) -> None:
-        """Log every 50 steps, validate every 1000, save every 500; all three at the end."""
+        """Log every 50 steps, validate every 1000, save as the recipe says; all three at the end."""
         step, finished = self.course.step, not self.unfinished
         if step % VALIDATE_EVERY == 0 or finished:
             self.course.validations.append({"step": step, **validate()})
@@ -111,11 +115,12 @@ class Run:
             self._log()
             if progress is not None:
                 progress(self.course, self._recipe.steps)
-        if step % SAVE_EVERY == 0 or finished:
+        if step % self._recipe.save_every == 0 or finished:
             save_checkpoint(self.last, self.network, self._optimizer, self.course, self._about)
 
     def _log(self) -> None:
-        loss, bpp, mse = (sum(column) / len(self._window) for column in zip(*self._window, strict=True))
+        window = self.course.window
+        loss, bpp, mse = (sum(column) / len(window) for column in zip(*window, strict=True))
         learning_rate = self._optimizer.param_groups[0]["lr"]
         entry = {
             "step": self.course.step,
@@ -126,7 +131,7 @@ class Run:
         }
         self.course.losses.append(entry)
         self.course.seconds = time.monotonic() - self._started
-        self._window.clear()
+        window.clear()
 
 
 def _check_same(last: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

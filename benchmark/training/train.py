@@ -27,10 +27,10 @@ def train(
 ) -> Path:
     """Train by `recipe` on the photographs under `data`; return the path of the final checkpoint in `out`.
 
-    `out`/last.safetensors is rewritten every 500 steps; the same call goes on from it, bit for bit on the
-    same machine with the same number of threads. `start` is a trained model to begin from; if its lmbda
-    differs, its latents are rescaled. Raises TrainingError for data that cannot be used, for a folder that
-    holds another training, and when the loss is not finite: the checkpoint stays as it was then.
+    `out`/last.safetensors is rewritten every `save_every` steps; the same call goes on from it, bit for bit
+    on the same machine with the same number of threads. `start` is a trained model to begin from; if its
+    lmbda differs, its latents are rescaled. Raises TrainingError for data that cannot be used, for a folder
+    that holds another training, and when the loss is not finite: the checkpoint stays as it was then.
     """
     split = split_photographs(data)
     torch.manual_seed(recipe.seed)

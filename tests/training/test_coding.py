@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.learned.latents import IndexCoder
+from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
+from benchmark.learned.tables import SCALE_TABLE
+from benchmark.training.coding import LoopQuantizer
+
+SHAPE = (2, 8, 12, 16)
+
+
+def latents() -> tuple[
+    torch.Tensor, torch.Tensor, torch.Tensor, np.ndarray[tuple[int, int], np.dtype[np.uint8]]
+]:
+    """y and mu such that y - mu is Gaussian of the scales in the table, and the indices of those."""
+    rng = np.random.default_rng(4)
+    index = rng.integers(0, 40, (16, 192)).astype(np.uint8)
+    residual = torch.from_numpy(rng.normal(size=index.shape) * SCALE_TABLE[index]).float().view(SHAPE)
+    mu = torch.from_numpy(rng.normal(size=index.shape) * 3).float().view(SHAPE)
+    return residual + mu, mu, torch.from_numpy(SCALE_TABLE[index]).float().view(SHAPE), index
+
+
+@pytest.mark.parametrize("name", ["scalar", "deadzone", "rdoq", "tcq4", "tcq8"])
+def test_values_are_the_decoders_and_bits_the_coders(name: str) -> None:
+    y, mu, sigma, index = latents()
+    quantizer = get_quantizer(name)
+    settings = quantizer.default_settings()
+    y_hat, bits = LoopQuantizer(name, settings)(y, mu, sigma)
+    rows = (y - mu).flatten(2).flatten(0, 1).numpy()
+    indices = quantizer.quantize(rows, index, settings)
+    expected = mu + torch.from_numpy(quantizer.dequantize(indices, settings)).view(SHAPE)
+    assert torch.equal(y_hat, expected)
+    coder = IndexCoder(quantizer, settings)
+    assert float(bits) == pytest.approx(coder.entropy_bits(indices, index), rel=1e-5)
+    assert 8 * len(coder.encode(indices, index, 1)) == pytest.approx(float(bits), rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["scalar", "tcq8"])
+def test_the_gradient_of_sigma_is_that_of_the_bits(name: str) -> None:
+    """Indices hang on the nearest scale: a smaller change moves the bits by the gradient alone."""
+    y, mu, sigma, _ = latents()
+    loop = LoopQuantizer(name, get_quantizer(name).default_settings())
+    sigma = (sigma * 1.02).requires_grad_()
+    loop(y, mu, sigma)[1].backward()  # type: ignore[no-untyped-call]
+    assert sigma.grad is not None
+    with torch.no_grad():
+        up, down = (float(loop(y, mu, sigma * (1 + sign * 1e-2))[1]) for sign in (1, -1))
+        expected = float((sigma.grad * sigma * 1e-2).sum())
+    assert abs(expected) > 1
+    assert (up - down) / 2 == pytest.approx(expected, rel=0.05)
+
+
+def test_too_wide_a_sigma_costs_bits_and_the_gradient_says_so() -> None:
+    y, mu, sigma, _ = latents()
+    loop = LoopQuantizer("tcq8", get_quantizer("tcq8").default_settings())
+    wide = (3 * sigma).requires_grad_()
+    bits = loop(y, mu, wide)[1]
+    assert float(bits.detach()) > 1.1 * float(loop(y, mu, sigma)[1])
+    bits.backward()  # type: ignore[no-untyped-call]
+    assert wide.grad is not None and float(wide.grad.sum()) > 0
+
+
+def test_mu_moves_the_decoded_latents_and_for_scalar_the_rate() -> None:
+    y, mu, sigma, _ = latents()
+    for name, rate_moves in (("scalar", True), ("tcq8", False)):
+        shifted = mu.clone().requires_grad_()
+        y_hat, bits = LoopQuantizer(name, get_quantizer(name).default_settings())(y, shifted, sigma)
+        (ones,) = torch.autograd.grad(y_hat.sum(), shifted, retain_graph=True)
+        assert torch.equal(ones, torch.ones_like(ones))
+        if rate_moves:
+            (slope,) = torch.autograd.grad(bits, shifted)
+            inward = slope * (y - mu).sign()  # mu towards y: fewer bits
+            assert float(inward[(y - mu).abs() > 1].mean()) < -0.1
+        else:
+            assert not bits.requires_grad
+
+
+def test_settings_reach_the_search() -> None:
+    y, mu, sigma, _ = latents()
+    few = LoopQuantizer("tcq8", QuantizerSettings(0.6, 10.0))(y, mu, sigma)[1]
+    many = LoopQuantizer("tcq8", QuantizerSettings(0.6, 0.01))(y, mu, sigma)[1]
+    assert float(few) < 0.8 * float(many)

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.errors import TrainingError, WeightsError
+from benchmark.learned.network import trained_state
+from benchmark.learned.quantizers import QuantizerSettings
+from benchmark.learned.weights import load_model
+from benchmark.training.calibrate import calibrate
+from benchmark.training.checkpoint import read_checkpoint
+from benchmark.training.coding import LoopQuantizer, encode_frozen
+from benchmark.training.data import load_held_out, split_photographs
+from benchmark.training.export import export
+from benchmark.training.finetune import finetune, validate_quantized
+from benchmark.training.recipe import FinetuneRecipe, TrainRecipe, load_recipe
+from benchmark.training.sources import open_source
+from benchmark.training.train import train
+
+FINETUNE = """
+description = "tiny step 2"
+lmbda = 0.01
+quantizer = "tcq8"
+parts = "g_s"
+steps = 25
+batch = 2
+crop = 64
+learning_rate = 5e-4
+warmup_steps = 2
+hold = 0.0
+clip_norm = 5.0
+seed = 8
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> Path:
+    """A weights folder with a tiny baseline, trained for a moment."""
+    folder = tmp_path_factory.mktemp("model")
+    recipe = folder / "tiny.toml"
+    recipe.write_text((Path(__file__).parent / "tiny.toml").read_text())
+    last = train(load_recipe(TrainRecipe, str(recipe), steps=40), photographs, folder / "run")
+    return export(last, folder / "weights", "baseline")
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> str:
+    (tmp_path / "step2.toml").write_text(FINETUNE)
+    return str(tmp_path / "step2.toml")
+
+
+@pytest.mark.parametrize("choice", list(itertools.product(["scalar", "tcq8", "noise"], ["g_s", "g_s+h_s"])))
+def test_only_the_named_parts_move(
+    model: Path, recipe: str, photographs: Path, tmp_path: Path, choice: tuple[str, str]
+) -> None:
+    quantizer, parts = choice
+    loaded = load_recipe(FinetuneRecipe, recipe, parts=parts, quantizer=quantizer, steps=3)
+    source = open_source(str(model))
+    state, adam, _, _ = read_checkpoint(finetune(loaded, source, photographs, tmp_path / "out"))
+    moved = {
+        name.split(".")[0] for name, before in source.state.items() if not torch.equal(state[name], before)
+    }
+    expected = {"g_s", "g_s_linear"} | ({"h_s"} if parts == "g_s+h_s" else set())
+    assert moved == expected
+    assert {name.split(".")[0] for name in adam} == expected
+
+
+def test_finetuning_lowers_the_held_out_cost_of_its_quantizer(
+    model: Path, recipe: str, photographs: Path, tmp_path: Path
+) -> None:
+    loaded = load_recipe(FinetuneRecipe, recipe, learning_rate=1e-3, linear_rate=0.1, steps=60)
+    course = read_checkpoint(finetune(loaded, open_source(str(model)), photographs, tmp_path / "out"))[2]
+    first, last = course.validations[0], course.validations[-1]
+    assert (first["step"], last["step"]) == (0, 60)
+    assert last["bpp"] == first["bpp"]  # h_s stays: bit for bit the same stream
+    assert last["psnr"] > first["psnr"] + 0.05
+
+
+def test_a_finetuned_arm_keeps_its_settings_and_provenance_as_differences(
+    model: Path, recipe: str, photographs: Path, tmp_path: Path
+) -> None:
+    weights = model.parent.parent
+    loaded = load_recipe(FinetuneRecipe, recipe, steps=3, delta=0.7, trellis_lambda=0.2)
+    last = finetune(loaded, open_source(str(model)), photographs, tmp_path / "out")
+    path = export(last, weights, "finetuned-tcq")
+    network, info = load_model("finetuned-tcq", 0.01, weights)
+    assert info.settings == {"tcq8": QuantizerSettings(0.7, 0.2)}
+    assert info.base == "baseline/0.01.safetensors"
+    assert path.stat().st_size < model.stat().st_size
+    assert info.provenance["recipe"]["quantizer"] == "tcq8"
+    assert info.provenance["course"]["steps"] == 3
+    trained = read_checkpoint(last)[0]
+    for name, tensor in trained_state(network).items():
+        torch.testing.assert_close(tensor, trained[name], rtol=0, atol=1e-5)
+    with pytest.raises(TrainingError, match="give another --arm"):
+        export(last, weights, "baseline")
+
+
+def test_a_finetuning_resumes_bit_for_bit(
+    model: Path, recipe: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_recipe(FinetuneRecipe, recipe, parts="g_s+h_s", steps=6, save_every=2)
+    source = open_source(str(model))
+    whole = read_checkpoint(finetune(loaded, source, photographs, tmp_path / "whole"))
+
+    calls: list[int] = []
+
+    def power_cut(*args: object, **kwargs: object) -> object:
+        calls.append(1)
+        if len(calls) == 2 + 5:  # two held-out images at the start, then the fifth step
+            raise KeyboardInterrupt
+        return encode_frozen(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("benchmark.training.finetune.encode_frozen", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(loaded, source, photographs, tmp_path / "cut")
+    monkeypatch.undo()
+    assert read_checkpoint(tmp_path / "cut" / "last.safetensors")[2].step == 4
+    resumed = read_checkpoint(finetune(loaded, source, photographs, tmp_path / "cut"))
+    assert all(torch.equal(whole[0][name], resumed[0][name]) for name in whole[0])
+    assert all(torch.equal(whole[1][name], resumed[1][name]) for name in whole[1])
+    assert whole[2].losses == resumed[2].losses
+
+
+def test_another_lmbda_than_the_models_is_refused(
+    model: Path, recipe: str, photographs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match=r"is of lmbda 0\.01, the recipe says 0\.02"):
+        finetune(
+            load_recipe(FinetuneRecipe, recipe, lmbda=0.02), open_source(str(model)), photographs, tmp_path
+        )
+
+
+def test_calibration_finds_settings_better_than_the_defaults(
+    model: Path, recipe: str, photographs: Path
+) -> None:
+    network, _ = load_model("baseline", 0.01, model.parent.parent)
+    held_out = load_held_out(split_photographs(photographs).held_out, "cpu")
+    tried: list[tuple[QuantizerSettings, float]] = []
+    found = calibrate(
+        network, 0.01, held_out, "rdoq", progress=lambda name, settings, cost: tried.append((settings, cost))
+    )
+    assert found.quality["cost"] == min(cost for _, cost in tried) < tried[0][1]
+    assert 0.3 < found.settings.delta < 3
+    loaded = load_recipe(FinetuneRecipe, recipe, quantizer="rdoq")
+    again = validate_quantized(network, held_out, LoopQuantizer("rdoq", found.settings), loaded, True)
+    assert again == pytest.approx(found.quality)
+    with pytest.raises(TrainingError, match="calibrated are: rdoq, tcq4, tcq8"):
+        calibrate(network, 0.01, held_out, "scalar")
+
+
+def test_sources_of_every_kind(model: Path, tmp_path: Path) -> None:
+    state = dict(open_source(str(model)).state)
+    plain = {name: tensor for name, tensor in state.items() if "linear" not in name}
+    torch.save(plain, tmp_path / "plain.pth.tar")
+    with pytest.raises(TrainingError, match="give --lmbda"):
+        open_source(str(tmp_path / "plain.pth.tar"))
+    source = open_source(str(tmp_path / "plain.pth.tar"), lmbda=0.0067)
+    assert source.lmbda == 0.0067
+    assert not source.network().linear_branch
+    old_names = {
+        name.replace("entropy_bottleneck.matrices.", "entropy_bottleneck._matrix").replace(
+            "entropy_bottleneck.biases.", "entropy_bottleneck._bias"
+        ): tensor
+        for name, tensor in plain.items()
+    }
+    torch.save({"state_dict": old_names}, tmp_path / "old.pth.tar")
+    assert open_source(str(tmp_path / "old.pth.tar"), lmbda=0.0067).sha256 == source.sha256
+    torch.save({"state_dict": {"x": torch.zeros(1)}}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match=r"other\.pth: no tensor 'g_a.0.weight'"):
+        open_source(str(tmp_path / "other.pth"), lmbda=0.0067)
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (marker,)  # type: ignore[return-value]
+
+    torch.save({"state_dict": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(TrainingError, match="without running code"):
+        open_source(str(tmp_path / "evil.pth"), lmbda=0.01)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("compressai:mbt2018-mean:9", "known are compressai:mbt2018-mean:1 to :8"),
+        ("compressai:mbt2018:3", "known are"),
+        ("absent.safetensors", "no such file"),
+    ],
+)
+def test_unknown_sources_say_what_is_known(name: str, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        open_source(name)
