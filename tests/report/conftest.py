@@ -1,0 +1,39 @@
+"""A small real run, shared by the tests of the report: four images, three codecs, decoded images kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from report_small_run import SUITE, SmallRun, photograph
+
+from benchmark.report import request, write
+
+
+@pytest.fixture(scope="session")
+def small_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the small suite through the command line; return the folder of its results."""
+    from typer.testing import CliRunner
+
+    from benchmark.cli import build_app
+
+    folder = tmp_path_factory.mktemp("small")
+    images = folder / "images"
+    images.mkdir()
+    for seed in range(4):
+        photograph(seed).save(images / f"image {seed}.png")
+    suite = folder / "small.toml"
+    suite.write_text(SUITE.format(folder=images))
+    done = CliRunner().invoke(build_app(), ["run", "suite", str(suite), "--out", str(folder / "results"), "--keep"])
+    assert done.exit_code == 0, done.output + repr(done.exception)
+    return folder / "results" / "small"
+
+
+@pytest.fixture(scope="session")
+def small_run(small_results: Path) -> SmallRun:
+    """Report on the small run, in every format."""
+    asked = request.find("small", small_results.parent)
+    frame = request.read(asked)
+    summary = request.summarize_suite(asked, frame, "jpeg")
+    folder = small_results.parent.parent / "report"
+    return SmallRun(small_results, folder, frame, summary, write.write_report(summary, folder, results=small_results))
