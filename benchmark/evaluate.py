@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from benchmark import environment
 from benchmark.codecs import make_codec
 from benchmark.codecs.base import Codec, Facts, Image, collect_facts
 from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError
-from benchmark.images import LoadedImage, load_image, save_png
+from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics import METRICS, measure
 from benchmark.records import KEPT, Record
 from benchmark.suite import Task
@@ -83,7 +83,7 @@ def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
 def _measure(task: Task, context: RunContext) -> dict[str, Any]:
     """Encode, decode and measure; return the columns that only a success has."""
     encoder, decoder = _codecs(task.codec_id, task.codec_options)
-    loaded = _image(task.image_path, task.image_sha256)
+    loaded = _image(task.image_path, task.image_sha256, task.crop)
     _warm_up(task, encoder, decoder, loaded.pixels)
     encoder.prepare(task.point)
     start = time.perf_counter()
@@ -97,7 +97,6 @@ def _measure(task: Task, context: RunContext) -> dict[str, Any]:
     if context.keep_dir:
         _keep(context.keep_dir, task, bitstream, decoded)
     height, width, _ = loaded.pixels.shape
-    versions = metric_versions(task.metrics)
     return {
         "codec_version": _version(task.codec_id, task.codec_options),
         "width": width,
@@ -107,13 +106,26 @@ def _measure(task: Task, context: RunContext) -> dict[str, Any]:
         "decoded_sha256": hashlib.sha256(np.ascontiguousarray(decoded).data).hexdigest(),
         "bpp": 8 * len(bitstream) / (width * height),
         **values,
-        "metric_versions": _json(versions),
+        "metric_versions": _json(metric_versions(task.metrics)),
         "metric_notes": _json(notes),
         "encode_seconds": encode_seconds,
         "decode_seconds": decode_seconds,
         "image_conversions": json.dumps(loaded.conversions),
-        "protocol": _json({"reference": "8-bit RGB", "decoded": "8-bit RGB", "metrics": versions}),
+        "protocol": _json(_protocol(task)),
     }
+
+
+def _protocol(task: Task) -> dict[str, Any]:
+    """Return what must be equal for two rows to be compared."""
+    versions = metric_versions(task.metrics)
+    crop = {} if task.crop is None else {"crop": task.crop}
+    return {"reference": "8-bit RGB", "decoded": "8-bit RGB", "metrics": versions, **crop}
+
+
+def recorded_crop(protocol: str) -> int | None:
+    """Return the side of the centre crop that a row's protocol names; None for whole images."""
+    crop: int | None = json.loads(protocol or "{}").get("crop")
+    return crop
 
 
 def metric_versions(names: tuple[str, ...]) -> dict[str, str]:
@@ -134,13 +146,13 @@ def _version(codec_id: str, options_json: str) -> str:
 
 
 @lru_cache(maxsize=2)
-def _image(path: Path, sha256: str) -> LoadedImage:
+def _image(path: Path, sha256: str, crop: int | None) -> LoadedImage:
     """Load an image once for its many evaluations. Raises DatasetError if it changed since the run began."""
     loaded = load_image(path)
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sha256:
         raise DatasetError(f"{path}: changed while the run went on: sha256 was {sha256}, is {found}")
-    return loaded
+    return loaded if crop is None else replace(loaded, pixels=centre_crop(loaded.pixels, crop))
 
 
 _warm: set[tuple[str, str]] = set()

@@ -187,6 +187,13 @@ def check_image(image: Image) -> None:
         raise ValueError(f"need uint8 [height, width, 3], not {image.dtype} {list(image.shape)}")
 
 
+def centre_crop(image: Image, side: int) -> Image:
+    """Return the centre of `image`, at most `side` pixels wide and high, C-contiguous."""
+    height, width = image.shape[:2]
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    return np.ascontiguousarray(image[top : top + side, left : left + side])
+
+
 def luma_chroma(image: Image) -> NDArray[np.float64]:
     """Return full-range BT.709 Y, Cb, Cr of an 8-bit RGB image, float64 [3, H, W], not rounded.
 

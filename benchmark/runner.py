@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from benchmark.codecs import make_codec
 from benchmark.errors import BenchError, CodecUnavailableError, PointError, SuiteError, WeightsError
-from benchmark.evaluate import RunContext, evaluate, metric_versions, task_columns
+from benchmark.evaluate import RunContext, evaluate, metric_versions, recorded_crop, task_columns
 from benchmark.records import SCHEMA_VERSION, SLOT, Record, Slot, slot
 from benchmark.results import Store
 from benchmark.suite import Suite, Task
@@ -126,7 +126,7 @@ _IDENTITY = ("status", "schema_version", "codec_id", "codec_options", "image_sha
 
 
 def _done(store: Store) -> dict[Slot, tuple[Any, ...]]:
-    columns = (*SLOT, *_IDENTITY, "metric_versions")
+    columns = (*SLOT, *_IDENTITY, "metric_versions", "protocol")
     size = len(SLOT)
     return {row[:size]: row[size:] for row in store.rows(columns)}
 
@@ -134,7 +134,9 @@ def _done(store: Store) -> dict[Slot, tuple[Any, ...]]:
 def _is_done(task: Task, codec_version: str, row: tuple[Any, ...] | None) -> bool:
     if row is None:
         return False
-    *identity, versions = row
+    *identity, versions, protocol = row
+    if recorded_crop(protocol) != task.crop:
+        return False
     wanted = ["ok", SCHEMA_VERSION, task.codec_id, task.codec_options, task.image_sha256, codec_version]
     return identity == wanted and metric_versions(task.metrics).items() <= json.loads(versions).items()
 

@@ -43,6 +43,8 @@ class Task:
     image_path: Path
     image_sha256: str
     metrics: tuple[str, ...] = ()
+    crop: int | None = None
+    """Side of the centre crop that is coded instead of the whole image."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,9 @@ class Suite:
     codec: tuple[CodecSpec, ...]
     """The first one is the anchor of tables."""
     summary: str = ""
+    crop: int | None = None
+    """Code the centre of each image alone, at most this many pixels wide and high: for suites that must be
+    quick. Recorded in the protocol of each row, so that such results are never mixed with others."""
 
     def only(self, labels: Sequence[str]) -> Suite:
         """Return the suite with these codecs alone; with all without labels.
@@ -111,6 +116,7 @@ class Suite:
                 image_path=image.path,
                 image_sha256=image.sha256,
                 metrics=self.metrics,
+                crop=self.crop,
             )
             for spec in self.codec
             for image in dataset.images
@@ -226,6 +232,8 @@ def _checked(suite: Suite, path: Path) -> Suite:
     if not suite.codec:
         raise UsageError("codec: is empty; give at least one [[codec]] table")
     _check_metrics(suite.metrics)
+    if suite.crop is not None and suite.crop < 1:
+        raise UsageError(f"crop: {suite.crop} is not a number of pixels from 1 up")
     labels = [spec.name for spec in suite.codec]
     for number, spec in enumerate(suite.codec, start=1):
         if spec.name in labels[: number - 1]:

@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from benchmark.evaluate import RunContext, evaluate, kept_path
+from benchmark.evaluate import RunContext, evaluate, kept_path, recorded_crop
 from benchmark.images import load_image
 from benchmark.manifests import read_manifest
 from benchmark.suite import Task
@@ -58,6 +58,17 @@ def test_a_row_adds_up(size: tuple[int, int], tmp_path: Path) -> None:
 def test_conversions_of_the_source_are_on_record(tmp_path: Path) -> None:
     record = evaluate(task_for(picture(tmp_path / "grey.png", 20, 30, "L")), RunContext())
     assert json.loads(record.image_conversions) == ["grey to RGB"]
+
+
+def test_a_crop_is_the_centre_and_part_of_the_protocol(tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png", 40, 21)
+    whole = task_for(path, "null", 10.0)
+    record = evaluate(replace(whole, crop=25), RunContext(keep_dir=tmp_path / "kept"))
+    assert (record.height, record.width) == (25, 21)
+    decoded = load_image(kept_path(tmp_path / "kept", "null", 10.0, path.name, ".png")).pixels
+    assert np.abs(decoded.astype(int) - load_image(path).pixels[7:32]).max() <= 1
+    assert recorded_crop(record.protocol) == 25
+    assert recorded_crop(evaluate(whole, RunContext()).protocol) is None
 
 
 def test_rows_of_one_protocol_say_the_same(tmp_path: Path) -> None:

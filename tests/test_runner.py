@@ -109,6 +109,7 @@ STALE: dict[str, Callable[[Record], Record]] = {
     "another image": lambda r: replace(r, image_sha256="0" * 64),
     "another metric version": lambda r: replace(r, metric_versions='{"psnr_rgb": "0", "psnr_y": "1"}'),
     "a metric that is missing": lambda r: replace(r, metric_versions='{"psnr_rgb": "1"}'),
+    "a crop": lambda r: replace(r, protocol='{"crop": 64}'),
     "another schema": lambda r: replace(r, schema_version="0"),
     "a failure": lambda r: replace(r, status="failed"),
     "a timeout": lambda r: replace(r, status="timeout"),

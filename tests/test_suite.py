@@ -90,6 +90,7 @@ FAULTS = {
     "metric": (HEAD.replace("psnr_rgb", "psnr_rbg") + JPEG, ["unknown metric 'psnr_rbg'", "'psnr_rgb'"]),
     "same metric": (HEAD.replace('["psnr_rgb"]', '["psnr_y", "psnr_y"]') + JPEG, ["'psnr_y' is given twice"]),
     "dataset": (HEAD.replace("demo", "kodack") + JPEG, ["dataset", "'kodack'", "'kodak'"]),
+    "crop": ("crop = 0\n" + HEAD + JPEG, ["crop: 0 is not a number of pixels"]),
     "name": (HEAD.replace("mine", "../mine") + JPEG, ["name '../mine'", "folder"]),
     "control characters": (HEAD + '[[codec]]\nname = "a\\u0007"\ncodec = "jpeg"\n', ["printable"]),
     "no TOML": ("name = \n", ["is no TOML", "line 1"]),
