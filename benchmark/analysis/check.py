@@ -189,14 +189,13 @@ def _decide(found: Comparison, limits: Limits) -> tuple[Verdict, str]:
 
 def _decide_by_figure(figure: tuple[float, float, float], limit: float) -> tuple[Verdict, str]:
     value, low, high = figure
-    text = f"BD-rate {value:+.2f} % [{low:+.2f}, {high:+.2f}]"
     if low > 0 and value > limit:
-        return "regression", f"{text}: worse than {limit:g} %, and surely worse than nothing"
+        return "regression", f"surely worse, and by more than {limit:g} %"
     if high < 0 and value < -limit:
-        return "improvement", text
+        return "improvement", f"surely better, and by more than {limit:g} %"
     if high > limit:
-        return "inconclusive", f"{text}: the interval reaches past {limit:g} %"
-    return "pass", text
+        return "inconclusive", f"the interval reaches past {limit:g} %"
+    return "pass", f"the interval stays below {limit:g} %"
 
 
 def _deciding_figure(found: Comparison) -> tuple[float, float, float] | None:

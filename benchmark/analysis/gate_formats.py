@@ -61,7 +61,7 @@ def _estimate_json(figure: Estimate) -> dict[str, float | None]:
 def to_junit(report: GateReport) -> str:
     """Return the report as JUnit XML: a test case for each verdict and finding, inconclusive ones skipped."""
     cases = [
-        _case(v.codec, f"BD-rate {v.metric}", _outcome(v.verdict, report.allow_inconclusive), v.reason)
+        _case(v.codec, f"BD-rate {v.metric}", _outcome(v.verdict, report.allow_inconclusive), in_words(v))
         for v in report.verdicts
     ]
     cases += [
@@ -106,7 +106,7 @@ def to_annotations(report: GateReport) -> str:
     for v in report.verdicts:
         level = {"regression": "error", "inconclusive": "warning"}.get(v.verdict)
         if level:
-            lines.append(_command(level, f"{v.codec}: {v.metric} {v.verdict}", v.reason))
+            lines.append(_command(level, f"{v.codec}: {v.metric} {v.verdict}", in_words(v)))
     for f in report.findings:
         level = {"fail": "error", "doubt": "warning", "note": "notice"}[f.severity]
         lines.append(_command(level, f"{f.codec}: {f.kind}" if f.codec else f.kind, f.message))
@@ -142,13 +142,19 @@ def to_markdown(report: GateReport) -> str:
 def _verdict_table(report: GateReport) -> str:
     rows = [
         f"| {_cell(v.codec)} | {_cell(v.metric)} | {_SIGNS.get(v.verdict, '❔ inconclusive')} | "
-        f"{_figure(v.bd_rate)} | {_cell(v.reason)} |"
+        f"{figure_text(v.bd_rate)} | {_cell(v.reason)} |"
         for v in report.verdicts
     ]
     return "\n".join(["| codec | metric | verdict | BD-rate | why |", "|---|---|---|---|---|", *rows])
 
 
-def _figure(figure: Estimate) -> str:
+def in_words(v: MetricVerdict) -> str:
+    """Return figure and reason in one line."""
+    return f"BD-rate {figure_text(v.bd_rate)}: {v.reason}"
+
+
+def figure_text(figure: Estimate) -> str:
+    """Return a figure in percent with its interval."""
     if figure.value is None:
         return "none"
     interval = f" [{figure.low:+.2f}, {figure.high:+.2f}]" if figure.low is not None else ""

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.analysis.check import GateReport
-from benchmark.analysis.intervals import Estimate
+from benchmark.analysis.gate_formats import figure_text
 
 _STYLES = {"pass": "green", "improvement": "bold green", "regression": "bold red", "inconclusive": "yellow"}
 _SEVERITY_STYLES = {"fail": "bold red", "doubt": "yellow", "note": "dim"}
@@ -30,7 +30,7 @@ def _print(report: GateReport, console: Console) -> None:
         table.add_column(heading, overflow="fold")
     for v in report.verdicts:
         verdict = Text(v.verdict, style=_STYLES[v.verdict])
-        cells = [Text(text) for text in (_figure(v.bd_rate), str(v.images), v.reason)]
+        cells = [Text(text) for text in (figure_text(v.bd_rate), str(v.images), v.reason)]
         table.add_row(Text(v.codec), Text(v.metric), verdict, *cells)
     console.print(table)
     for f in report.findings:
@@ -43,10 +43,3 @@ def _print(report: GateReport, console: Console) -> None:
             f"{report.limits.max_regression_percent:g} % (exit code {report.exit_code})",
         )
     )
-
-
-def _figure(figure: Estimate) -> str:
-    if figure.value is None:
-        return "none"
-    interval = f" [{figure.low:+.2f}, {figure.high:+.2f}]" if figure.low is not None else ""
-    return f"{figure.value:+.2f} %{interval}"

@@ -17,11 +17,12 @@ import torch
 from faulty import FAULTS, HARDER, IMAGES, POINTS, Fault, measure, planted, write_images
 
 from benchmark.analysis.check import GateReport, check
+from benchmark.analysis.gate_formats import in_words
 
 
 def caught_by(report: GateReport) -> str:
     """Say in a few words what failed the gate."""
-    verdicts = [f"{v.metric} {v.reason}" for v in report.verdicts if v.verdict == "regression"]
+    verdicts = [f"{v.metric} {in_words(v)}" for v in report.verdicts if v.verdict == "regression"]
     findings = [f.kind for f in report.findings if f.severity == "fail"]
     return "; ".join([*dict.fromkeys(findings), *verdicts[:1]]) or "-"
 
