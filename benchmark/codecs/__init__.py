@@ -32,7 +32,7 @@ class CodecEntry:
 
 _QP = (47, 42, 37, 32, 27, 22, 17, 12)
 _QUALITY = tuple(range(5, 100, 5))
-_LMBDA = (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483)
+_LMBDA = (0.0035, 0.0067, 0.013, 0.025)
 
 _BUILTIN: dict[str, CodecEntry] = {
     "null": CodecEntry(
