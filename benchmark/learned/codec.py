@@ -59,7 +59,7 @@ class LearnedCodec(Codec):
     def encode(self, image: Image, point: float) -> bytes:
         """Return the bitstream; notes `entropy_bits`, the information content of its two streams."""
         self.check_point(point)
-        model, settings = _load(self._arm, point, self._folder)
+        model, settings = self._load(point)
         encoded = model.encode(image, self._quantizer, settings[self._quantizer])
         note(entropy_bits=encoded.entropy_bits)
         return bitstream.pack(encoded.container)
@@ -78,8 +78,12 @@ class LearnedCodec(Codec):
             raise BitstreamError(
                 f"the stream was written by model {header.model_id.hex()}; arm {self._arm} has {known}"
             )
-        model, _ = _load(self._arm, identities[header.model_id], self._folder)
+        model, _ = self._load(identities[header.model_id])
         return model.decode(container)
+
+    def _load(self, lmbda: float) -> tuple[CodingModel, dict[str, QuantizerSettings]]:
+        (model_id,) = (model_id for model_id, known in self._identities().items() if known == lmbda)
+        return _load(self._arm, lmbda, self._folder, model_id)
 
     def _points(self) -> tuple[float, ...]:
         points = available(self._arm, self._folder)
@@ -116,8 +120,13 @@ def _identities(arm: str, folder: Path, manifest_changed: int) -> dict[bytes, fl
 
 
 @lru_cache(maxsize=8)
-def _load(arm: str, lmbda: float, folder: Path) -> tuple[CodingModel, dict[str, QuantizerSettings]]:
-    """Return the model, ready for coding, and its settings by quantizer: calibrated ones, else defaults."""
+def _load(
+    arm: str, lmbda: float, folder: Path, model_id: bytes
+) -> tuple[CodingModel, dict[str, QuantizerSettings]]:
+    """Return the model, ready for coding, and its settings by quantizer: calibrated ones, else defaults.
+
+    `model_id` is part of the key, so that weights replaced on disk are loaded anew.
+    """
     from benchmark.learned.model import CodingModel
     from benchmark.learned.quantizers import NAMES, get_quantizer
 

@@ -99,9 +99,14 @@ def test_an_arm_without_weights_is_unavailable(tmp_path: Path) -> None:
 def test_the_version_changes_with_the_weights_and_needs_no_torch(weights: Path, tmp_path: Path) -> None:
     write_tiny(tmp_path, 5, 0.013)
     before = make_codec("baseline", {"weights": str(tmp_path)}).version()
+    image = photograph_like(64, 64)
+    old = make_codec("baseline", {"weights": str(tmp_path)}).encode(image, 0.013)
     write_tiny(tmp_path, 6, 0.013)
-    after = make_codec("baseline", {"weights": str(tmp_path)}).version()
-    assert before != after
+    codec = make_codec("baseline", {"weights": str(tmp_path)})
+    assert codec.version() != before
+    with pytest.raises(BitstreamError, match="written by model"):
+        codec.decode(old)
+    assert codec.decode(codec.encode(image, 0.013)).shape == image.shape
     program = (
         "import sys; from benchmark.codecs import make_codec; make_codec('baseline').version(); "
         "make_codec('baseline').check_point(0.013); sys.exit('torch' in sys.modules)"

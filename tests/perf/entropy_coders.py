@@ -1,4 +1,4 @@
-"""The two entropy coders at hand, compressai.ans and constriction, on the same indices of a Kodak-sized latent.
+"""The two entropy coders at hand, compressai.ans and constriction, on the same Kodak-sized indices.
 
     python tests/perf/entropy_coders.py [--rounds 7]
 
@@ -84,7 +84,7 @@ def compressai_times(indices: np.ndarray, scale_index: np.ndarray, rounds: int) 
     part = milliseconds(
         lambda: [decoder.decode_stream(scale_index[:, t].tolist(), *made) for t in range(some)], 1
     )
-    print(f"  compressai.ans, one call for each of {LENGTH} positions: decode {part / some * LENGTH:.0f} (extrapolated)")
+    print(f"  compressai.ans, one call a position: decode {part / some * LENGTH:.0f} (extrapolated)")
 
 
 if __name__ == "__main__":
