@@ -180,12 +180,13 @@ def _plot(verdict: MetricVerdict) -> str:
     rates = np.geomspace(low, high, _PLOT_SAMPLES)
     lines = [_sampled(curve, rates) for curve in (found.anchor_curve, found.codec_curve)]
     bottom, top = min(map(min, lines)), max(map(max, lines))
-    title = re.sub(r'["\n]', " ", f"{verdict.codec}: the reference, and now")
+    title = re.sub(r'["\n]', " ", f"{verdict.codec}: the reference (blue), and now (orange)")
     return "\n".join(
         [
             f"<details><summary>RD curves of {_cell(verdict.codec)}: {_cell(METRIC_LABELS[verdict.metric])} "
             "over log2 bpp</summary>\n",
             "```mermaid",
+            '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#0072B2, #D55E00"}}}}%%',
             "xychart-beta",
             f'  title "{title}"',
             f'  x-axis "log2 bpp" {math.log2(low):.3f} --> {math.log2(high):.3f}',
