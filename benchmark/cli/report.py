@@ -29,11 +29,12 @@ def report(
     suite: Annotated[
         str, typer.Argument(help="A suite's name, a results folder, or a results parquet file.")
     ],
+    *,
     anchor: Annotated[
         str | None,
         typer.Option(help="Codec to compare with; the suite's first one that has results by default."),
     ] = None,
-    format: Annotated[  # noqa: A002 (the option's name)
+    format: Annotated[
         list[str] | None,
         typer.Option(help="Only pdf, svg, png, markdown, latex, csv, parquet or html; repeatable."),
     ] = None,
@@ -61,7 +62,9 @@ def report(
     formats = write.check_formats(format or [])
     asked = request.find(suite, results)
     frame = request.read(asked, codec or [])
-    summary = request.summarize_suite(asked, frame, anchor, averaging, published or [], allow_mixed)
+    summary = request.summarize_suite(
+        asked, frame, anchor, averaging, published or [], allow_mixed=allow_mixed
+    )
     folder = out or Path("reports") / asked.name
     done = write.write_report(
         summary,
@@ -86,6 +89,7 @@ def compare(
     b: Annotated[
         str, typer.Argument(help="What A is compared with: a codec, a published curve, or results.")
     ],
+    *,
     suite: Annotated[str, typer.Option(help="The suite whose results to compare codecs of.")] = "kodak",
     codec: Annotated[str | None, typer.Option(help="The codec to compare between two result sets.")] = None,
     metric: Annotated[
@@ -95,7 +99,7 @@ def compare(
     averaging: Averaging = "per_image",
     allow_mixed: Mixed = False,
 ) -> None:
-    """Compare two codecs of one suite, or one codec in two result sets: A against B, negative is fewer bits."""
+    """Compare two codecs of one suite, or one codec in two result sets: negative is fewer bits in A."""
     from benchmark.report import comparing, request
 
     frames: tuple[pd.DataFrame, pd.DataFrame | None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.analysis import MEANING
+from benchmark.analysis import MEANING, Status
 from benchmark.report import savings as savings_module
 from benchmark.report.layout import rd_window
 from benchmark.report.summary import Summary
@@ -67,7 +67,7 @@ def per_image(summary: Summary, metrics: Sequence[str], max_bpp: float | None = 
     del max_bpp
     resamples = max(c.resamples for metric in metrics for c in summary.against(metric))
     how = (
-        f"BD-rate image by image against {summary.anchor}, on {title(summary)} (PCHIP; negative is fewer bits). "
+        f"BD-rate image by image against {summary.anchor}, on {title(summary)} (PCHIP; below 0: fewer bits). "
         "Dots: images (quantiles where there are more than 200). "
         f"Diamond: their mean; bar: its 95 % interval, paired bootstrap, {resamples:,} resamples."
     )
@@ -85,9 +85,8 @@ def times(summary: Summary, metric: str) -> str:
         "Horizontal bars: quartiles over images and points; vertical bars: 95 % interval of the BD-rate."
     ]
     if left_out:
-        said.append(
-            f"Rows timed under other conditions, left out: {', '.join(f'{c}: {n}' for c, n in left_out.items())}."
-        )
+        listed = ", ".join(f"{codec}: {n}" for codec, n in left_out.items())
+        said.append(f"Rows timed under other conditions, left out: {listed}.")
     if missing:
         said.append(f"No comparable times: {', '.join(missing)}.")
     return " ".join([*said, *doubts(summary, [metric])])
@@ -95,17 +94,14 @@ def times(summary: Summary, metric: str) -> str:
 
 def doubts(summary: Summary, metrics: Sequence[str]) -> list[str]:
     """Name every doubt that the comparisons carry, with the codecs concerned."""
-    concerned: dict[str, list[str]] = {}
+    concerned: dict[Status, list[str]] = {}
     for metric in metrics:
         for comparison in summary.against(metric):
             for status in comparison.statuses:
                 if status not in ("ok", "published"):
                     concerned.setdefault(status, []).append(comparison.codec)
-    return [
-        f"{', '.join(dict.fromkeys(codecs))}: {MEANING[status]}."
-        for status, codecs in sorted(concerned.items())
-        for status in [status]
-    ]
+    listed = {status: ", ".join(dict.fromkeys(codecs)) for status, codecs in sorted(concerned.items())}
+    return [f"{codecs}: {MEANING[status]}." for status, codecs in listed.items()]
 
 
 def _published(summary: Summary, metrics: Sequence[str]) -> list[str]:

@@ -28,8 +28,8 @@ def compare_text(
 ) -> Iterator[Table | str]:
     """Yield tables and lines that compare codec `names[0]` with `names[1]`.
 
-    The second frame, if there is one, is where the second codec is taken from. The second name may be that of a
-    published curve. Raises AnalysisError for names without results.
+    The second frame, if there is one, is where the second codec is taken from. The second name may be that
+    of a published curve. Raises AnalysisError for names without results.
     """
     frame, anchor_frame = frames
     codec, anchor = names
@@ -59,7 +59,7 @@ def comparison_table(c: Comparison) -> Table:
 
     images = f"{len(c.images)} of {c.coverage.dataset_size} images"
     table = Table(
-        title=f"{captions.short_label(c.metric)}: {escape(c.codec)} against {escape(c.anchor)}, {escape(c.dataset)}, {images}"
+        title=escape(f"{captions.short_label(c.metric)}: {c.codec} against {c.anchor}, {c.dataset}, {images}")
     )
     for name in ("Figure", "Value", "95 % interval"):
         table.add_column(name, justify="left" if name == "Figure" else "right")
@@ -120,7 +120,8 @@ def image_lines(c: Comparison) -> Iterator[str]:
     better = int((held["bd_rate_percent"] < 0).sum())
     best, worst = held.iloc[0], held.iloc[-1]
     yield (
-        f"  better on {better} of {len(held)} images; best {best['image']} {_percent(best['bd_rate_percent'])}, "
+        f"  better on {better} of {len(held)} images; "
+        f"best {best['image']} {_percent(best['bd_rate_percent'])}, "
         f"worst {worst['image']} {_percent(worst['bd_rate_percent'])}"
     )
 

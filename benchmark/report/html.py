@@ -55,7 +55,7 @@ def render_page(
     )
 
 
-def embedded_json(data: Any) -> str:
+def embedded_json(data: Mapping[str, Any]) -> str:
     """Return JSON that is safe inside a script element: no markup, no line separators, no NaN."""
     text = json.dumps(data, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

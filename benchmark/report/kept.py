@@ -1,4 +1,4 @@
-"""Decoded images that a run kept, for the page's viewer: found, checked against their source, put beside the page."""
+"""Decoded images that a run kept, for the page's viewer: matched to their source, put beside it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def viewer_data(
     and no files. A source is looked for where datasets lie, and used only if its sha256 is that of the rows:
     an image without one is not shown, since nothing could be said of its errors. None if nothing was kept.
     """
-    from benchmark.results import KEPT
+    from benchmark.records import KEPT
 
     if not (results / KEPT).is_dir():
         return None, []
@@ -61,13 +61,13 @@ def viewer_data(
         codecs.setdefault(str(row["codec"]), {}).setdefault(name, []).append(point)
     if missing:
         remarks.append(
-            f"the viewer leaves out {len(missing)} kept image{'s' if len(missing) > 1 else ''} whose source was not "
-            f"found: {', '.join(sorted(missing)[:5])}; set BENCH_DATA_DIR or --data-dir to where the dataset lies"
+            f"the viewer leaves out kept images whose source was not found ({len(missing)}): "
+            f"{', '.join(sorted(missing)[:5])}; set BENCH_DATA_DIR or --data-dir to where the dataset lies"
         )
     return ({"images": images, "codecs": codecs} if images else None), remarks
 
 
-def _kept_rows(frame: pd.DataFrame, results: Path) -> Iterator[tuple[Mapping[str, Any], Path]]:
+def _kept_rows(frame: pd.DataFrame, results: Path) -> Iterator[tuple[Mapping[Any, Any], Path]]:
     from benchmark.evaluate import kept_path
 
     columns = [
@@ -90,14 +90,14 @@ def _kept_rows(frame: pd.DataFrame, results: Path) -> Iterator[tuple[Mapping[str
 
 
 def find_source(dataset: str, image: str, sha256: str, data_dir: Path | None) -> Path | None:
-    """Return the source image of this sha256 in the places where its dataset may lie, None if it is not there."""
+    """Return the source image of this sha256 from where its dataset may lie, None if it is not there."""
     from benchmark.datasets import find_manifest, list_places
 
     try:
         if dataset.startswith("folder:"):
-            places: tuple[Path, ...] = (Path(dataset.removeprefix("folder:")),)
+            places = [Path(dataset.removeprefix("folder:"))]
         else:
-            places = list_places(find_manifest(dataset), data_dir)
+            places = list(list_places(find_manifest(dataset), data_dir))
     except BenchError:
         return None
     found = (place / image for place in places)

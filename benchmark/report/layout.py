@@ -76,8 +76,8 @@ def dense(curve: Curve, samples: int = 400) -> tuple[Floats, Floats]:
 def rd_window(curves: Sequence[Curve], max_bpp: float | None = None) -> Window:
     """Return the range to show: every point, unless a few curves run far beyond where most of them end.
 
-    Then the axis ends a little after the median of the curves' highest rates: a codec measured up to 4 bpp must
-    not squeeze those that end at 1. What lies beyond is counted in the caption. `max_bpp` overrides.
+    Then the axis ends a little after the median of the curves' highest rates: a codec measured up to 4 bpp
+    must not squeeze those that end at 1. What lies beyond is counted in the caption. `max_bpp` overrides.
     """
     ends = sorted(float(finite(curve)[0].max()) for curve in curves if len(finite(curve)[0]))
     if not ends:
@@ -123,9 +123,9 @@ def free_box(
 
 
 def close_region(curves: Sequence[Curve], window: Window) -> Window | None:
-    """Return a small window around the middle of the curves that lie too close to be told apart; None if none do.
+    """Return a small window on the curves that lie too close to be told apart; None if none do.
 
-    Each curve is compared with each other over their shared rates; gaps count as shares of the shown quality range.
+    Each curve is compared with each other over their shared rates; gaps count as shares of the quality range.
     """
     (_, right), (bottom, top) = window.rate, window.quality
     lines = [(r, q) for r, q in (dense(curve) for curve in curves) if len(r) > 1]
@@ -154,7 +154,7 @@ def close_region(curves: Sequence[Curve], window: Window) -> Window | None:
 
 
 def _largest_cluster(gaps: Mapping[tuple[int, int], tuple[float, float, float]]) -> set[int]:
-    """Return the curves of the largest group that close pairs connect; of equal ones, that with the closest pair."""
+    """Return the largest group of curves that close pairs connect; of equals, that with the closest pair."""
     clusters: list[set[int]] = []
     for pair in gaps:
         touching = [c for c in clusters if c & set(pair)]

@@ -1,4 +1,4 @@
-"""What the page carries: means, comparisons and as many images' own numbers as fit its size, ready for JSON."""
+"""What the page carries: means, comparisons, and as many images' own numbers as fit, ready for JSON."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def time_note(summary: Summary) -> str:
 
 
 def shown_images(summary: Summary, grids: Mapping[str, Mapping[str, CodecGrid]]) -> tuple[str, ...]:
-    """Return the images whose own numbers the page carries: all, or an even spread by BD-rate with both ends."""
+    """Return the images whose own numbers the page carries: all, or an even spread from best to worst."""
     every = list(_all_images(grids))
     points = sum(len(grid.points) for grid in next(iter(grids.values())).values())
     room = max(20, MAX_NUMBERS // max(1, points * (1 + len(grids))))
@@ -180,7 +180,7 @@ def _points(curve: Curve) -> list[list[float | None]]:
 
 
 def _per_image(grids: Mapping[str, Mapping[str, CodecGrid]], images: Sequence[str]) -> dict[str, Any]:
-    """Return each codec's points and, image by image in the order of `images`, its rates and metric values."""
+    """Return each codec's points and, in the order of `images`, its rates and metric values."""
     found: dict[str, dict[str, Any]] = {}
     for metric, by_codec in grids.items():
         for codec, grid in by_codec.items():

@@ -1,4 +1,4 @@
-"""Figures for papers: RD curves, rate savings, per-image BD-rates and times, as PDF, SVG and PNG without TeX."""
+"""Figures for papers: RD curves, rate savings, per-image BD-rates, times; PDF, SVG and PNG without TeX."""
 
 from __future__ import annotations
 
@@ -60,19 +60,19 @@ def draw_all(
     def write(
         stem: str, caption: str, panels: Sequence[Callable[[Axes], Finish]], wide: bool, height: float
     ) -> None:
-        with mpl.rc_context(PAPER):
+        with mpl.rc_context(PAPER):  # type: ignore[arg-type]
             figure = _figure(panels, wide, height)
             for suffix in formats:
                 figure.savefig(folder / f"{stem}.{suffix}", format=suffix, metadata=_NO_DATE[suffix])
         drawn.append(Plot(stem, caption, wide))
 
-    for kind, draw, caption, height in _KINDS:
+    for kind, draw, describe, height in _KINDS:
         panels = {m: _bind(draw, summary, m, max_bpp) for m in metrics if _has(kind, summary, m)}
         size = height(summary)
         for metric, panel in panels.items():
-            write(f"{kind}-{short_name(metric)}", caption(summary, [metric], max_bpp), [panel], False, size)
+            write(f"{kind}-{short_name(metric)}", describe(summary, [metric], max_bpp), [panel], False, size)
         if len(panels) > 1:
-            write(f"{kind}-wide", caption(summary, list(panels), max_bpp), list(panels.values()), True, size)
+            write(f"{kind}-wide", describe(summary, list(panels), max_bpp), list(panels.values()), True, size)
     if metrics and len(summary.speeds) > 1:
         sides = [_bind_times(summary, metrics[0], side) for side in ("encode", "decode")]
         caption = captions.times(summary, metrics[0])
@@ -87,7 +87,7 @@ def short_name(metric: str) -> str:
 
 
 Finish = Callable[["Axes", bool], bool]
-"""Called with the final layout; says whether the legend found a place inside (asked only if the flag is set)."""
+"""Called with the final layout; says whether the legend found a place inside, if the flag asks for one."""
 
 
 def _figure(panels: Sequence[Callable[[Axes], Finish]], wide: bool, height: float) -> Figure:
@@ -97,7 +97,7 @@ def _figure(panels: Sequence[Callable[[Axes], Finish]], wide: bool, height: floa
     )
     FigureCanvasAgg(figure)
     shape = (1, len(panels)) if wide else (len(panels), 1)
-    axes = figure.subplots(*shape, squeeze=False).ravel()
+    axes: list[Axes] = list(figure.subplots(*shape, squeeze=False).ravel())
     finishes = []
     for letter, ax, panel in zip("abcdef", axes, panels, strict=False):
         finishes.append(panel(ax))
@@ -203,7 +203,7 @@ def _inset(ax: Axes, drawn: dict[str, Curve], region: Window, obstacles: Floats,
     inset.locator_params(nbins=3)
     inset.grid(True)
     mark = ax.indicate_inset_zoom(inset, edgecolor="0.35", linewidth=0.5, alpha=0.9)
-    for connector in mark.connectors:
+    for connector in mark.connectors or ():
         connector.set(linewidth=0.4, color="0.6", zorder=1)
 
 
@@ -255,7 +255,7 @@ def _apart(samples: int, style: Style) -> slice:
 
 
 def _draw_per_image(ax: Axes, summary: Summary, metric: str, _: float | None) -> Finish:
-    draw_strips(ax, summary, metric)
+    draw_strips(ax, summary, metric, ax.bbox.width / ax.figure.dpi)
     return lambda _ax, _inside: True
 
 

@@ -1,4 +1,4 @@
-"""Where the numbers come from: commits, versions, machines and the exact command lines, from the rows themselves."""
+"""Where the numbers come from: commits, versions, machines and exact command lines, as the rows say."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def _by_metric(names: Sequence[str]) -> dict[str, dict[str, Curve]]:
 
 
 def library_styles(summary: Summary, curves: Mapping[str, Mapping[str, Curve]]) -> dict[str, Style]:
-    """Return the looks of published curves that the report's own figures do not draw, after those that they do."""
+    """Return the looks of the published curves that the report's own figures do not draw."""
     drawn = {label for by_label in summary.published.values() for label in by_label}
     more = sorted({label for by_label in curves.values() for label in by_label} - drawn)
     every = styles(summary.codecs, [*(n for n in summary.styles if n not in summary.codecs), *more])

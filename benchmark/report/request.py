@@ -14,7 +14,7 @@ from benchmark.report.summary import Summary, summarize
 
 @dataclass(frozen=True)
 class Asked:
-    """Where results lie (`path`: a folder or a parquet file), what they are called, and the suite's codec order."""
+    """Where results lie (`path`: a folder or a parquet file), their name, and the suite's codec order."""
 
     name: str
     path: Path
@@ -22,13 +22,14 @@ class Asked:
 
 
 def find(named: str, results: Path = Path("results")) -> Asked:
-    """Find results by a suite's name below `results`, else as a path. Raises StoreError, saying what was tried."""
+    """Find results by a suite's name below `results`, else as a path. Raises StoreError if there are none."""
     folder = results / named
     if not folder.is_dir():
         folder = Path(named)
     if not folder.exists():
         raise StoreError(
-            f"no results of {named!r}: neither {results / named} nor {named} exists; `bench run suite {named}` makes them"
+            f"no results of {named!r}: neither {results / named} nor {named} exists; "
+            f"`bench run suite {named}` makes them"
         )
     name = folder.resolve().name if folder.is_dir() else folder.stem
     return Asked(name, folder, _suite_order(name))
@@ -61,6 +62,7 @@ def summarize_suite(
     anchor: str | None = None,
     averaging: str = "per_image",
     published: Sequence[str] = (),
+    *,
     allow_mixed: bool = False,
 ) -> Summary:
     """Gather a report's content, published curves of the dataset included (see `published_curves`).

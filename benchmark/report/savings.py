@@ -20,9 +20,9 @@ SAMPLES = 100
 
 @dataclass(frozen=True, eq=False)
 class Savings:
-    """Rate against the anchor at equal quality: arrays of one length, over the qualities (dB) that both reach.
+    """Rate against the anchor at equal quality: arrays of one length, over qualities (dB) that both reach.
 
-    `rate_percent` below 0 is a saving; `low` and `high` bound 95 % of the paired bootstrap's resamples and are
+    `rate_percent` below 0 is a saving; `low` and `high` bound 95 % of the paired resamples and are
     NaN against a published anchor with no images, or for one image.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -47,32 +48,28 @@ def speeds(good: pd.DataFrame) -> Mapping[str, Speed]:
     timed = good.dropna(subset=list(SECONDS))
     if timed.empty:
         return {}
-    sizes = timed.groupby(CONDITIONS, sort=True, observed=True).size()
-    condition = dict(zip(CONDITIONS, sizes.idxmax(), strict=True))
-    same = (timed[CONDITIONS] == pd.Series(condition)).all(axis=1)
+    condition: Any = timed.groupby(CONDITIONS, sort=True, observed=True).size().idxmax()
+    machine, jobs, threads = str(condition[0]), int(condition[1]), int(condition[2])
+    same = (timed["machine"] == machine) & (timed["jobs"] == jobs) & (timed["threads"] == threads)
     held = timed[same]
     megapixels = held["width"] * held["height"] / 1e6
     per_megapixel = pd.DataFrame({name: held[name] / megapixels for name in SECONDS}).groupby(
         held["codec"], sort=False
     )
-    means, quartiles, counts = (
-        per_megapixel.mean(),
-        per_megapixel.quantile([0.25, 0.75]),
-        per_megapixel.size(),
-    )
+    means, counts = per_megapixel.mean(), per_megapixel.size()
+    lows, highs = per_megapixel.quantile(0.25), per_megapixel.quantile(0.75)
     every = timed["codec"].value_counts()
 
     def spread(codec: str, name: str) -> Spread:
-        low, high = (float(quartiles.loc[(codec, q), name]) for q in (0.25, 0.75))
-        return Spread(float(means.loc[codec, name]), low, high)
+        return Spread(*(float(table[name][codec]) for table in (means, lows, highs)))
 
     return {
         str(codec): Speed(
             spread(codec, "encode_seconds"),
             spread(codec, "decode_seconds"),
-            str(condition["machine"]),
-            int(condition["jobs"]),
-            int(condition["threads"]),
+            machine,
+            jobs,
+            threads,
             int(counts[codec]),
             int(every[codec] - counts[codec]),
         )

@@ -18,7 +18,7 @@ MAX_DOTS = 200
 """Beyond this many images a strip shows quantiles, one dot for each half percent, instead of images."""
 
 
-def draw_strips(ax: Axes, summary: Summary, metric: str) -> None:
+def draw_strips(ax: Axes, summary: Summary, metric: str, width_inches: float) -> None:
     """Draw the strips of all codecs against the anchor, best on top."""
     rows = [c for c in summary.against(metric) if c.per_image is not None and c.per_image.n_images]
     for y, comparison in enumerate(rows):
@@ -28,7 +28,7 @@ def draw_strips(ax: Axes, summary: Summary, metric: str) -> None:
         colour = COLOURS[summary.styles[comparison.codec].colour]
         ax.scatter(
             shown,
-            y - 0.12 + swarm(shown, ax.figure.get_figwidth()),
+            y - 0.12 + swarm(shown, width_inches),
             s=5,
             color=colour,
             alpha=0.6,

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from benchmark.analysis import Comparison, Curve, compare_all, mean_curves
@@ -98,7 +97,7 @@ def summarize(
 ) -> Summary:
     """Gather everything that a report shows of the results in `frame` (one dataset, Record's columns).
 
-    `anchor` is a measured codec or a published label; by default the first codec of `order` (the suite's) that
+    `anchor` is a measured codec or a published label; by default the first of `order` (the suite's) that
     has results. `published` curves are keyed by metric, then label. With `all_anchors`, each
     codec is compared with each other on the plotted metrics, for the page's anchor switch.
 
@@ -117,7 +116,16 @@ def summarize(
     anchor = _checked_anchor(anchor, with_rows, published)
     metrics = tuple(m for m in METRICS if good[m].notna().any())
     by_metric = {
-        m: _by_metric(frame, m, with_rows, published, anchor, all_anchors, averaging, allow_mixed)
+        m: _by_metric(
+            frame,
+            m,
+            with_rows,
+            published,
+            anchor,
+            all_anchors=all_anchors,
+            averaging=averaging,
+            allow_mixed=allow_mixed,
+        )
         for m in metrics
     }
     names = list(dict.fromkeys(label for by_label in published.values() for label in by_label))
@@ -156,6 +164,7 @@ def _by_metric(
     codecs: Sequence[str],
     published: Mapping[str, Mapping[str, Curve]],
     anchor: str,
+    *,
     all_anchors: bool,
     averaging: str,
     allow_mixed: bool,
@@ -188,12 +197,13 @@ def _by_metric(
 
 
 _WORDS = (
-    "suite", "dataset", "codec", "codec_id", "codec_options", "image", "image_sha256", "status", "codec_version",
-    "metric_versions", "encode_argv", "decode_argv", "binary_sha256", "config_sha256", "image_conversions", "protocol",
-    "machine", "environment", "run_id",
+    "suite", "dataset", "codec", "codec_id", "codec_options", "image", "image_sha256", "status",
+    "codec_version", "metric_versions", "encode_argv", "decode_argv", "binary_sha256", "config_sha256",
+    "image_conversions", "protocol", "machine", "environment", "run_id",
 )  # fmt: skip
 _NUMBERS = (
-    "dataset_size", "point", "width", "height", "bpp", *METRICS, "encode_seconds", "decode_seconds", "jobs", "threads",
+    "dataset_size", "point", "width", "height", "bpp", *METRICS, "encode_seconds", "decode_seconds",
+    "jobs", "threads",
 )  # fmt: skip
 
 

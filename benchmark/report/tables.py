@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 MINUS = "\u2212"
 DASH = "\u2013"
 TIDY_COLUMNS = [
-    "kind", "suite", "dataset", "metric", "anchor", "codec", "source", "point", "image", "figure", "value", "low",
-    "high", "unit", "images", "dataset_size", "averaging", "resamples", "statuses",
+    "kind", "suite", "dataset", "metric", "anchor", "codec", "source", "point", "figure", "value",
+    "low", "high", "unit", "images", "dataset_size", "averaging", "resamples", "statuses",
 ]  # fmt: skip
 
 
@@ -43,14 +44,14 @@ class Row:
 
 
 HEADINGS = Row(
-    "Codec", "BD-rate (%)", "95 % interval", "Figure", "Of mean curves (%)", "Mean of images (%)", "Median (%)",
-    "Better on", "BD-quality (dB)", "Encode (s/MP)", "Decode (s/MP)", "Status",
+    "Codec", "BD-rate (%)", "95 % interval", "Figure", "Of mean curves (%)", "Mean of images (%)",
+    "Median (%)", "Better on", "BD-quality (dB)", "Encode (s/MP)", "Decode (s/MP)", "Status",
 )  # fmt: skip
 
 
 def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
     """Return a number with a true minus sign; a dash where there is none."""
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return DASH
     text = f"{abs(value):.{digits}f}"
     if float(text) == 0:
@@ -107,7 +108,8 @@ def notes(summary: Summary, metric: str, anchor: str | None = None) -> list[str]
     found = summary.against(metric, anchor)
     resamples = max((c.resamples for c in found), default=0)
     return [
-        f"{captions.title(summary)}; anchor {anchor or summary.anchor}; {captions.averaging(summary, metric)}.",
+        f"{captions.title(summary)}; anchor {anchor or summary.anchor}.",
+        f"Curves: {captions.averaging(summary, metric)}.",
         "BD-rate: PCHIP, negative is fewer bits at equal quality. BD-quality is of the mean curves.",
         f"Intervals: 95 %, paired bootstrap over images, {resamples:,} resamples.",
         f"Times: {time_note(summary)}",
@@ -137,7 +139,9 @@ def terminal(summary: Summary, metric: str, *, wide: bool) -> Table:
             "statuses",
         ]
     table = Table(
-        title=f"BD-rate on {captions.short_label(metric)} against {escape(summary.anchor)}, {escape(captions.title(summary))}"
+        title=escape(
+            f"BD-rate on {captions.short_label(metric)} against {summary.anchor}, {captions.title(summary)}"
+        )
     )
     for name in names:
         left = name in ("codec", "figure", "statuses")
@@ -181,8 +185,9 @@ def _markdown_text(text: str) -> str:
 
 
 _LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", "\n": " ", MINUS: "$-$", DASH: "--",
 }  # fmt: skip
 
@@ -196,7 +201,8 @@ def latex(summary: Summary, metric: str) -> str:
     r"""Return a booktabs table of one metric, to be \input; its caption says how it was made."""
     names = ["codec", "rate", "interval", "mean_of_images", "quality", "encode", "decode"]
     doubts = " ".join(captions.doubts(summary, [metric]))
-    caption = f"{captions.short_label(metric)} BD-rate against {summary.anchor}. {' '.join(notes(summary, metric)[:4])} {doubts}".strip()
+    made = " ".join(notes(summary, metric)[:5])
+    caption = f"{captions.short_label(metric)} BD-rate against {summary.anchor}. {made} {doubts}".strip()
     body = [
         " & ".join(latex_text(getattr(row, name)) for name in names) + r" \\" for row in rows(summary, metric)
     ]
@@ -220,7 +226,7 @@ def latex(summary: Summary, metric: str) -> str:
 
 
 def bd_frame(summary: Summary) -> pd.DataFrame:
-    """Return the BD table of every metric against the report's anchor, full precision (see `comparison_table`)."""
+    """Return the BD table of every metric against the report's anchor (see `comparison_table`)."""
     frame = comparison_table([c for metric in summary.metrics for c in summary.against(metric)])
     for side in ("encode", "decode"):
         means = {codec: getattr(speed, side).mean for codec, speed in summary.speeds.items()}
@@ -231,14 +237,14 @@ def bd_frame(summary: Summary) -> pd.DataFrame:
 def tidy(summary: Summary) -> pd.DataFrame:
     """Return every number of the report, one a row (TIDY_COLUMNS).
 
-    `kind` is curve (figures bpp, quality_db and value at a point), bd (against `anchor`), image (per-image BD-rate) or
-    time. `value`, `low`, `high` are in `unit`.
+    `kind` is curve (figures bpp, quality_db and value at a point), bd (against `anchor`) or time.
+    `value`, `low` and `high` are in `unit`.
     """
     shared = {"suite": summary.suite, "dataset": summary.dataset}
     found = [{**shared, **row} for row in (*_curve_rows(summary), *_bd_rows(summary), *_time_rows(summary))]
     frame = pd.DataFrame(found, columns=TIDY_COLUMNS)
-    numbers = {name: "float64" for name in ("point", "value", "low", "high")}
-    counts = {name: "Int64" for name in ("images", "dataset_size", "resamples")}
+    numbers = dict.fromkeys(("point", "value", "low", "high"), "float64")
+    counts = dict.fromkeys(("images", "dataset_size", "resamples"), "Int64")
     return frame.astype(numbers | counts)
 
 
@@ -291,7 +297,7 @@ def _figures(c: Comparison) -> Iterator[dict[str, Any]]:
 
 
 def image_frame(summary: Summary) -> pd.DataFrame:
-    """Return per-image BD-rates against the report's anchor: metric, anchor, codec, image, figures, statuses."""
+    """Return per-image BD figures against the report's anchor, a row for each metric, codec and image."""
     parts = [
         c.per_image.table.assign(metric=metric, anchor=c.anchor, codec=c.codec)
         for metric in summary.metrics

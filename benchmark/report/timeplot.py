@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def time_points(summary: Summary, metric: str) -> dict[str, tuple[float, float | None, float | None]]:
-    """Return BD-rate against the anchor (percent) with its bounds, of codecs that have times; the anchor is 0."""
+    """Return BD-rate (percent) with its bounds, of the codecs that have times; the anchor's is 0."""
     found: dict[str, tuple[float, float | None, float | None]] = {}
     if summary.anchor in summary.speeds:
         found[summary.anchor] = (0.0, None, None)

@@ -58,7 +58,7 @@ def deviation_table(
     from rich.markup import escape
     from rich.table import Table
 
-    title = f"{codec}, {captions.short_label(metric)}, {images}: measured here and published by {publication.label}"
+    title = f"{codec}, {captions.short_label(metric)}, {images}: here and published by {publication.label}"
     table = Table(title=escape(title), caption=escape(f"{publication.source} at {publication.commit[:12]}"))
     for name in (
         publication.point_name,
@@ -70,15 +70,15 @@ def deviation_table(
         "difference (dB)",
     ):
         table.add_column(escape(name), justify="right")
-    for row in deviations.itertuples():
+    for row in deviations.to_dict("records"):
         table.add_row(
-            f"{row.point:g}",
-            f"{row.measured_bpp:.4f}",
-            f"{row.published_bpp:.4f}",
-            tables.number(float(row.bpp_deviation_percent), signed=True),
-            f"{row.measured_quality_db:.3f}",
-            f"{row.published_quality_db:.3f}",
-            tables.number(float(row.quality_deviation_db), 3, signed=True),
+            f"{row['point']:g}",
+            f"{row['measured_bpp']:.4f}",
+            f"{row['published_bpp']:.4f}",
+            tables.number(row["bpp_deviation_percent"], signed=True),
+            f"{row['measured_quality_db']:.3f}",
+            f"{row['published_quality_db']:.3f}",
+            tables.number(row["quality_deviation_db"], 3, signed=True),
         )
     return table
 

@@ -53,7 +53,9 @@ def write_report(
     """
     wanted = check_formats(formats)
     try:
-        return _write(summary, folder, results, wanted, data_dir, inline_images, max_bpp)
+        return _write(
+            summary, folder, results, wanted, data_dir=data_dir, inline_images=inline_images, max_bpp=max_bpp
+        )
     except OSError as error:
         where = error.filename or folder
         raise StoreError(f"{where}: the report cannot be written: {error.strerror}") from error
@@ -64,6 +66,7 @@ def _write(
     folder: Path,
     results: Path,
     wanted: Sequence[str],
+    *,
     data_dir: Path | None,
     inline_images: bool,
     max_bpp: float | None,

@@ -24,7 +24,8 @@ def small_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         photograph(seed).save(images / f"image {seed}.png")
     suite = folder / "small.toml"
     suite.write_text(SUITE.format(folder=images))
-    done = CliRunner().invoke(build_app(), ["run", "suite", str(suite), "--out", str(folder / "results"), "--keep"])
+    command = ["run", "suite", str(suite), "--out", str(folder / "results"), "--keep"]
+    done = CliRunner().invoke(build_app(), command)
     assert done.exit_code == 0, done.output + repr(done.exception)
     return folder / "results" / "small"
 
@@ -36,4 +37,5 @@ def small_run(small_results: Path) -> SmallRun:
     frame = request.read(asked)
     summary = request.summarize_suite(asked, frame, "jpeg")
     folder = small_results.parent.parent / "report"
-    return SmallRun(small_results, folder, frame, summary, write.write_report(summary, folder, results=small_results))
+    written = write.write_report(summary, folder, results=small_results)
+    return SmallRun(small_results, folder, frame, summary, written)

@@ -45,7 +45,8 @@ def photograph(seed: int, height: int = 176, width: int = 208) -> Image.Image:
     """Return an image with edges, texture and smooth parts, so that codecs have something to lose."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
-    smooth = 110 + 60 * np.sin(x / (17 + seed))[..., None] * np.cos(y / (23 - seed))[..., None] * np.array([1, 0.8, 0.6])
+    wave = np.sin(x / (17 + seed)) * np.cos(y / (23 - seed))
+    smooth = 110 + 60 * wave[..., None] * np.array([1, 0.8, 0.6])
     texture = rng.normal(0, 12, (height, width, 3)) * (x > width / 2)[..., None]
     edges = 50 * (((x // 24) + (y // 24)) % 2)[..., None]
     return Image.fromarray(np.clip(smooth + texture + edges, 0, 255).astype(np.uint8))

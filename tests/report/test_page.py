@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
-
 from report_small_run import EVIL, SmallRun
 
 from benchmark.report.html import MAX_PAGE_BYTES, embedded_json
@@ -23,11 +22,12 @@ if TYPE_CHECKING:
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 needs_browser = [
     pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Debian's chromium and chromium-driver are not installed"),
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver"),
 ]
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1280,1000",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--window-size=1280,1000",
 )  # fmt: skip
 
 
@@ -53,13 +53,13 @@ def page(browser: Chrome, small_run: SmallRun) -> Chrome:
     return browser
 
 
-def ask(page: Chrome, expression: str) -> Any:
+def ask(page: Chrome, expression: str) -> Any:  # noqa: ANN401 (whatever JavaScript returns)
     return page.execute_script(f"return {expression}")
 
 
 def cells(page: Chrome, host: str) -> list[list[str]]:
-    rows = f"[...document.querySelectorAll('#{host} tbody tr')].map(r => [...r.children].map(c => c.textContent))"
-    return list(ask(page, rows))
+    rows = f"[...document.querySelectorAll('#{host} tbody tr')]"
+    return list(ask(page, f"{rows}.map(r => [...r.children].map(c => c.textContent))"))
 
 
 def shown(value: float, digits: int = 2) -> str:
@@ -70,7 +70,7 @@ def shown(value: float, digits: int = 2) -> str:
 
 def draw_events(page: Chrome) -> None:
     """Let ResizeObservers and image loads happen."""
-    page.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))")
+    page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
@@ -106,10 +106,12 @@ class TestInBrowser:
         page.execute_script(
             "const i = rdChart.series.findIndex(s => s.name === 'jpeg');"
             "const p = rdChart.series[i].points[0]; const box = rdChart.svg.getBoundingClientRect();"
-            "rdChart.svg.dispatchEvent(new PointerEvent('pointermove', {clientX: box.left + rdChart.scale.x(p.x) *"
-            " box.width / rdChart.scale.width, clientY: box.top + rdChart.scale.y(p.y)}))"
+            "const clientX = box.left + rdChart.scale.x(p.x) * box.width / rdChart.scale.width;"
+            "const clientY = box.top + rdChart.scale.y(p.y);"
+            "rdChart.svg.dispatchEvent(new PointerEvent('pointermove', {clientX, clientY}))"
         )
-        lines = ask(page, "[...document.querySelectorAll('#rd .tip:not([hidden]) *')].map(e => e.textContent)")
+        tip = "[...document.querySelectorAll('#rd .tip:not([hidden]) *')]"
+        lines = ask(page, f"{tip}.map(e => e.textContent)")
         assert lines == [
             "jpeg",
             "mean of 4 images",
@@ -131,9 +133,11 @@ class TestInBrowser:
 
     def test_metric_and_anchor_switch(self, page: Chrome, small_run: SmallRun) -> None:
         for key, value in (("metric", "ms_ssim_rgb"), ("anchor", "webp")):
-            page.execute_script(f"byId('{key}').value = '{value}'; byId('{key}').dispatchEvent(new Event('change'))")
+            change = f"byId('{key}').dispatchEvent(new Event('change'))"
+            page.execute_script(f"byId('{key}').value = '{value}'; {change}")
         expected = {c.codec: c.headline_rate.value for c in small_run.summary.against("ms_ssim_rgb", "webp")}
-        assert {row[0]: row[1] for row in cells(page, "bd")} == {c: f"{shown(v)} %" for c, v in expected.items() if v}
+        found = {row[0]: row[1] for row in cells(page, "bd")}
+        assert found == {codec: f"{shown(value)} %" for codec, value in expected.items() if value}
         assert "webp" in ask(page, "document.querySelector('#bd caption').textContent")
 
     def test_table_sorts(self, page: Chrome) -> None:
@@ -146,7 +150,8 @@ class TestInBrowser:
         assert [row[2] for row in cells(page, "images")] == ascending[::-1]
 
     def test_an_image_opens_its_own_numbers(self, page: Chrome, small_run: SmallRun) -> None:
-        page.execute_script("[...document.querySelectorAll('#images .open')].find(b => b.textContent === 'image 2.png').click()")
+        links = "[...document.querySelectorAll('#images .open')]"
+        page.execute_script(f"{links}.find(b => b.textContent === 'image 2.png').click()")
         assert ask(page, "byId('detail').hidden") is False
         page.execute_script("document.querySelector('#points .more')?.click()")
         rows = small_run.frame[small_run.frame["image"] == "image 2.png"]
@@ -167,8 +172,10 @@ class TestInBrowser:
         assert said.startswith(ask(page, "rdChart.series[1].name") + ", mean of 4 images, quality 30")
 
     def test_viewer(self, page: Chrome) -> None:
-        page.execute_script("const s = byId('viewer-split'); s.value = 25; s.dispatchEvent(new Event('input'))")
-        assert ask(page, "document.querySelectorAll('.frame.split .layer')[1].style.clipPath") == "inset(0px 0px 0px 25%)"
+        page.execute_script("byId('viewer-split').value = 25")
+        page.execute_script("byId('viewer-split').dispatchEvent(new Event('input'))")
+        clip = ask(page, "document.querySelectorAll('.frame.split .layer')[1].style.clipPath")
+        assert clip == "inset(0px 0px 0px 25%)"
         loaded = (
             "const done = arguments[0]; Promise.all([...document.querySelectorAll('#viewer-stage img')]"
             ".map(i => i.decode())).then(() => done('ok'), e => done(String(e)))"
@@ -179,7 +186,8 @@ class TestInBrowser:
             assert ask(page, "document.querySelectorAll('#viewer-stage .pane').length") == panes
         assert page.execute_async_script(loaded) == "ok"
         page.execute_script("byId('viewer-in').click()")
-        shifts = ask(page, "[...new Set([...document.querySelectorAll('.sheet')].map(s => s.style.transform))]")
+        sheets = "[...document.querySelectorAll('.sheet')]"
+        shifts = ask(page, f"[...new Set({sheets}.map(s => s.style.transform))]")
         assert len(shifts) == 1, "all panes share one zoom and one centre"
 
     def test_names_from_data_stay_text(self, page: Chrome) -> None:

@@ -1,0 +1,106 @@
+"""Figures: what is drawn where, deterministically, and nothing hidden."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from report_small_run import EVIL, SmallRun
+
+from benchmark.analysis import Curve
+from benchmark.analysis.grid import Coverage
+from benchmark.report import captions, layout
+from benchmark.report.plots import draw_all
+from benchmark.report.strips import MAX_DOTS, swarm, thinned
+from benchmark.report.style import COLOURS, styles
+
+
+def curve(label: str, rates: list[float], qualities: list[float]) -> Curve:
+    columns = (np.arange(len(rates), dtype=float), np.array(rates), np.array(qualities), np.array(qualities))
+    return Curve(label, "kodak", "psnr_rgb", "bpp", "per_image", *columns, Coverage(24, 24), ("ok",))
+
+
+def test_every_figure_is_written_in_every_format_and_again_the_same(
+    small_run: SmallRun, tmp_path: Path
+) -> None:
+    stems = {"rd-psnr", "rd-ms-ssim", "rd-wide", "savings-wide", "per-image-psnr", "time", "time-wide"}
+    plots = small_run.report / "plots"
+    assert {path.stem for path in plots.glob("*.png")} >= stems
+    again = draw_all(small_run.summary, tmp_path)
+    assert len(again) == len(list(plots.glob("*.pdf"))) == len(list(plots.glob("*.svg")))
+    for path in sorted(tmp_path.iterdir()):
+        digests = {hashlib.sha256(p.read_bytes()).hexdigest() for p in (path, plots / path.name)}
+        assert len(digests) == 1, f"{path.name} differs between two runs over the same results"
+
+
+def test_figures_have_the_width_of_a_column(small_run: SmallRun) -> None:
+    for stem, inches in (("rd-psnr", 3.5), ("rd-wide", 7.16)):
+        with Image.open(small_run.report / "plots" / f"{stem}.png") as picture:
+            assert picture.width == pytest.approx(inches * 300, abs=1)
+
+
+def test_captions_say_images_averaging_and_doubts(small_run: SmallRun) -> None:
+    caption = captions.rd(small_run.summary, ["psnr_rgb", "ms_ssim_rgb"])
+    assert "4 images" in caption
+    assert "arithmetic mean over images" in caption
+    assert "-10 log10(1 - x)" in caption
+    assert "fewer than ten images" in caption
+
+
+def test_styles_differ_for_up_to_49_codecs() -> None:
+    names = [f"codec {i}" for i in range(49)]
+    assert len({(s.colour, s.marker) for s in styles(names).values()}) == len(names)
+    looks = styles(["a"], ["a (published)"])
+    assert looks["a"].line["linestyle"] == "-"
+    assert looks["a (published)"].line["linestyle"] == "--"
+    assert len(set(COLOURS)) == 7
+
+
+def test_a_far_outlier_does_not_squeeze_the_others() -> None:
+    short = [curve(str(i), [0.1, 0.5, 1.0], [28, 33, 36]) for i in range(3)]
+    long = curve("long", [0.2, 1.0, 4.0], [26, 32, 42])
+    window = layout.rd_window([*short, long])
+    assert window.rate == (0.0, pytest.approx(1.1))
+    assert window.beyond(long) == 1
+    assert layout.rd_window([*short, long], max_bpp=5).beyond(long) == 0
+    assert layout.rd_window(short).rate[1] == pytest.approx(1.04)
+
+
+def test_a_legend_never_hides_a_curve() -> None:
+    diagonal = np.column_stack([np.linspace(0, 1, 500)] * 2)
+    box = layout.free_box(diagonal, 0.3, 0.3, [(1.0, 0.0), (0.0, 1.0)])
+    assert box is not None
+    assert not box.holds(diagonal, 0.0)
+    assert box.x > 0.5 > box.y
+    everywhere = np.random.default_rng(0).random((5000, 2))
+    assert layout.free_box(everywhere, 0.3, 0.3, [(1.0, 0.0)]) is None
+
+
+def test_close_curves_get_an_inset_and_apart_ones_none() -> None:
+    base = curve("a", [0.1, 0.3, 0.6, 1.0], [28, 31, 34, 37])
+    near = curve("b", [0.1, 0.3, 0.6, 1.0], [28.1, 31.1, 34.1, 37.1])
+    far = curve("c", [0.1, 0.3, 0.6, 1.0], [23, 26, 29, 32])
+    window = layout.rd_window([base, near, far])
+    region = layout.close_region([base, near, far], window)
+    assert region is not None
+    assert region.quality[1] - region.quality[0] < 0.3 * (window.quality[1] - window.quality[0])
+    assert layout.close_region([base, far], window) is None
+
+
+def test_dots_do_not_cover_one_another_until_the_strip_is_full() -> None:
+    values = np.linspace(0, 1, 10)
+    assert (swarm(values, 3.5) == 0).all()
+    heaped = np.zeros(3)
+    assert len(set(swarm(np.append(heaped, 1.0), 3.5)[:3])) == 3
+    many = np.random.default_rng(0).normal(size=5000)
+    assert len(thinned(many)) == MAX_DOTS
+    assert np.median(thinned(many)) == pytest.approx(np.median(many), abs=0.02)
+
+
+def test_a_formula_in_a_name_is_drawn_as_text(small_run: SmallRun) -> None:
+    svg = (small_run.report / "plots" / "rd-psnr.svg").read_text(encoding="utf-8")
+    assert "<script" not in svg
+    assert EVIL in small_run.summary.styles

@@ -1,0 +1,188 @@
+"""Tables, commands and the numbers behind them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_small_run import EVIL, SmallRun
+from typer.testing import CliRunner
+
+from benchmark.analysis import compare, mean_curves, rate_savings
+from benchmark.cli import build_app
+from benchmark.errors import AnalysisError, StoreError, UsageError
+from benchmark.report import kept, request, tables, write
+from benchmark.report.savings import SAMPLES
+
+
+def test_numbers() -> None:
+    assert tables.number(-1.234, signed=True) == "\u22121.23"
+    assert tables.number(1.236, signed=True) == "+1.24"
+    assert tables.number(-0.001, signed=True) == "0.00"
+    assert tables.number(None) == tables.number(float("nan")) == "\u2013"
+
+
+def test_tidy_parquet_repeats_the_analysis(small_run: SmallRun) -> None:
+    tidy = pd.read_parquet(small_run.report / "tables" / "report.parquet")
+    expected = compare(small_run.frame, "webp", "jpeg", "ms_ssim_rgb")
+    row = tidy.query("kind == 'bd' and metric == 'ms_ssim_rgb' and anchor == 'jpeg' and codec == 'webp'")
+    headline = row.set_index("figure").loc["bd_rate_headline"]
+    assert headline["value"] == expected.headline_rate.value
+    assert (headline["low"], headline["high"]) == (expected.headline_rate.low, expected.headline_rate.high)
+    assert headline["resamples"] == expected.resamples == 10_000
+    curve = mean_curves(small_run.frame, "psnr_rgb")["jpeg"]
+    points = tidy.query("kind == 'curve' and metric == 'psnr_rgb' and codec == 'jpeg' and figure == 'bpp'")
+    assert points["value"].tolist() == curve.rates.tolist()
+
+
+def test_every_table_names_codecs_images_and_averaging(small_run: SmallRun) -> None:
+    folder = small_run.report / "tables"
+    markdown = (folder / "bd-rate.md").read_text(encoding="utf-8")
+    assert EVIL not in markdown
+    assert r"\<script\>alert\(1\)\</script\>" in markdown
+    latex = (folder / "bd-rate-psnr.tex").read_text(encoding="utf-8")
+    assert r"\textless{}script\textgreater{}" in latex
+    assert r"\toprule" in latex
+    for text in (markdown, latex):
+        assert "4 images" in text
+        assert "mean over images" in text
+        assert "10,000 resamples" in text
+    csv = pd.read_csv(folder / "bd-rate.csv")
+    assert set(csv["codec"]) == {EVIL, "webp"}
+    assert (csv["encode_seconds_per_megapixel"] > 0).all()
+
+
+def test_latex_escapes() -> None:
+    assert tables.latex_text("a_b & 50% {x}\\") == r"a\_b \& 50\% \{x\}\textbackslash{}"
+
+
+def test_savings_agree_with_the_analysis_and_lie_in_their_band(small_run: SmallRun) -> None:
+    curves = mean_curves(small_run.frame, "psnr_rgb")
+    qualities, expected = rate_savings(curves["jpeg"], curves["webp"], samples=2000)
+    found = small_run.summary.savings["psnr_rgb"]["jpeg"]["webp"]
+    assert 2 < len(found.qualities) <= SAMPLES
+    assert np.allclose(found.rate_percent, np.interp(found.qualities, qualities, expected), atol=0.05)
+    sure = np.isfinite(found.low)
+    assert sure.any()
+    assert (found.low[sure] <= found.rate_percent[sure] + 0.5).all()
+    assert (found.high[sure] >= found.rate_percent[sure] - 0.5).all()
+
+
+def test_each_codec_is_compared_with_each_other_anchor(small_run: SmallRun) -> None:
+    found = small_run.summary.comparisons["psnr_rgb"]
+    assert set(found) == {"jpeg", "webp", EVIL}
+    there, back = found["jpeg"]["webp"].mean_curve.rate.value, found["webp"]["jpeg"].mean_curve.rate.value
+    assert there is not None
+    assert back is not None
+    assert (1 + there / 100) * (1 + back / 100) == pytest.approx(1)
+
+
+def test_times_of_another_condition_are_left_out(small_run: SmallRun) -> None:
+    frame = small_run.frame.copy()
+    frame.loc[frame["codec"] == "webp", "jobs"] = 7
+    frame.loc[(frame["codec"] == "jpeg") & (frame["point"] == 10), "threads"] = 9
+    asked = request.find("small", small_run.results.parent)
+    found = request.summarize_suite(asked, frame, "jpeg").speeds
+    assert set(found) == {"jpeg", EVIL}
+    assert found["jpeg"].rows_left_out == 4
+
+
+def test_failures_and_partial_runs_are_said(small_run: SmallRun) -> None:
+    frame = small_run.frame.copy()
+    bad = (frame["codec"] == "webp") & (frame["image"] == "image 0.png")
+    frame.loc[bad, "status"], frame.loc[bad, "error"] = "failed", "broke <b>down</b>"
+    frame["dataset_size"] = 100
+    summary = request.summarize_suite(request.find("small", small_run.results.parent), frame, "jpeg")
+    assert summary.scope == "partial, 4 of 100 images"
+    assert summary.failures["error"].tolist() == ["broke <b>down</b>"]
+    assert summary.failures["rows"].tolist() == [4]
+    assert {"failed_rows", "partial_dataset"} <= set(summary.comparisons["psnr_rgb"]["jpeg"]["webp"].statuses)
+    from benchmark.report.html import render_page
+
+    page = render_page(summary, library={})
+    assert "partial, 4 of 100 images" in page
+    assert "broke &lt;b&gt;down&lt;/b&gt;" in page
+
+
+def test_kept_images_without_their_source_are_named(small_run: SmallRun, tmp_path: Path) -> None:
+    frame = small_run.frame.assign(image_sha256="0" * 64)
+    data, remarks = kept.viewer_data(frame, small_run.results, tmp_path)
+    assert data is None
+    assert "image 0.png" in remarks[0]
+    assert kept.viewer_data(frame, tmp_path, tmp_path) == (None, [])
+
+
+def test_inlined_images_need_no_files(small_run: SmallRun, tmp_path: Path) -> None:
+    frame = small_run.frame.query("image == 'image 1.png' and codec == 'jpeg'")
+    data, _ = kept.viewer_data(frame, small_run.results, tmp_path, inline=True)
+    assert data is not None
+    sources = [
+        data["images"]["image 1.png"]["original"],
+        *(p["src"] for p in data["codecs"]["jpeg"]["image 1.png"]),
+    ]
+    assert len(sources) == 6
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_wrong_names_get_near_ones(small_run: SmallRun, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'html'"):
+        write.check_formats(["htm"])
+    with pytest.raises(StoreError, match="bench run suite nowhere"):
+        request.find("nowhere", tmp_path)
+    asked = request.find("small", small_run.results.parent)
+    with pytest.raises(AnalysisError, match="did you mean 'jpeg'"):
+        request.summarize_suite(asked, small_run.frame, "jpg")
+    with pytest.raises(AnalysisError, match="no evaluation succeeded: why"):
+        request.summarize_suite(asked, small_run.frame.assign(status="failed", error="why"))
+
+
+def test_a_folder_that_cannot_be_written_is_named(small_run: SmallRun, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(StoreError, match=r"file.*cannot be written"):
+        write.write_report(small_run.summary, blocked / "report", results=small_run.results, formats=["csv"])
+
+
+class TestCommands:
+    def test_report(self, small_run: SmallRun, tmp_path: Path) -> None:
+        command = ["report", "small", "--results", str(small_run.results.parent), "--out", str(tmp_path)]
+        done = CliRunner().invoke(build_app(), [*command, "--format", "csv", "--anchor", "webp"])
+        assert done.exit_code == 0, done.output
+        assert sorted(path.name for path in tmp_path.rglob("*.*")) == [
+            "bd-rate.csv",
+            "curves.csv",
+            "per-image.csv",
+        ]
+
+    def test_compare_codecs_and_result_sets(self, small_run: SmallRun) -> None:
+        results = ["--suite", "small", "--results", str(small_run.results.parent)]
+        done = CliRunner().invoke(build_app(), ["compare", "webp", "jpeg", *results, "--metric", "psnr_rgb"])
+        assert done.exit_code == 0, done.output
+        value = compare(small_run.frame, "webp", "jpeg").mean_curve.rate.value
+        assert tables.number(value, signed=True) in done.output
+        same = [str(small_run.results), str(small_run.results), "--codec", "jpeg"]
+        done = CliRunner().invoke(build_app(), ["compare", *same])
+        assert done.exit_code == 0, done.output
+        assert "[0.00, 0.00]" in done.output
+
+    def test_verify(self, small_run: SmallRun) -> None:
+        done = CliRunner().invoke(build_app(), ["verify", "--list"])
+        assert "kodak-compressai-vtm" in done.output
+        done = CliRunner().invoke(build_app(), ["verify", str(small_run.results)])
+        assert isinstance(done.exception, AnalysisError)
+
+
+def test_reporting_does_not_load_torch(small_run: SmallRun, tmp_path: Path) -> None:
+    code = (
+        "import sys; from benchmark.cli import build_app\n"
+        f"build_app()(['report', {str(small_run.results)!r}, '--out', {str(tmp_path)!r}, '--format', 'html'],"
+        " standalone_mode=False)\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
