@@ -90,7 +90,7 @@ def published_table() -> Table:
 
     table = Table(title="Published curves: anchors and yardsticks, not measured here")
     for name in ("Name", "What", "Codec here", "Metrics", "Date"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name == "Name")
     for p in list_curves():
         table.add_row(
             *(
