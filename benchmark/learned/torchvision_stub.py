@@ -28,7 +28,7 @@ def make_compressai_importable() -> None:
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise
-        _library = torch.library.Library("torchvision", "FRAGMENT")
+        _library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
         for operator in ("nms", "qnms"):
             with contextlib.suppress(RuntimeError):
-                _library.define(operator + _NMS_SCHEMA)
+                _library.define(operator + _NMS_SCHEMA)  # type: ignore[no-untyped-call]
