@@ -20,36 +20,19 @@ from benchmark.training.recipe import FinetuneRecipe, TrainRecipe, load_recipe
 from benchmark.training.sources import open_source
 from benchmark.training.train import train
 
-FINETUNE = """
-description = "tiny step 2"
-lmbda = 0.01
-quantizer = "tcq8"
-parts = "g_s"
-steps = 25
-batch = 2
-crop = 64
-learning_rate = 5e-4
-warmup_steps = 2
-hold = 0.0
-clip_norm = 5.0
-seed = 8
-"""
-
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> Path:
     """A weights folder with a tiny baseline, trained for a moment."""
     folder = tmp_path_factory.mktemp("model")
-    recipe = folder / "tiny.toml"
-    recipe.write_text((Path(__file__).parent / "tiny.toml").read_text())
-    last = train(load_recipe(TrainRecipe, str(recipe), steps=40), photographs, folder / "run")
+    recipe = load_recipe(TrainRecipe, str(Path(__file__).parent / "tiny.toml"), steps=40)
+    last = train(recipe, photographs, folder / "run")
     return export(last, folder / "weights", "baseline")
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> str:
-    (tmp_path / "step2.toml").write_text(FINETUNE)
-    return str(tmp_path / "step2.toml")
+def recipe() -> str:
+    return str(Path(__file__).parent / "tiny_finetune.toml")
 
 
 @pytest.mark.parametrize("choice", list(itertools.product(["scalar", "tcq8", "noise"], ["g_s", "g_s+h_s"])))

@@ -1,0 +1,85 @@
+"""The commands, end to end: train, calibrate, finetune, and the codecs that come of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from benchmark.cli import build_app
+from benchmark.errors import BenchError
+from benchmark.images import load_image
+from benchmark.learned.codec import LearnedCodec
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.weights import load_model
+
+TINY = Path(__file__).parent / "tiny.toml"
+TINY_FINETUNE = Path(__file__).parent / "tiny_finetune.toml"
+
+
+def bench(*arguments: str | Path) -> str:
+    result = CliRunner().invoke(build_app(), [str(argument) for argument in arguments])
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+@pytest.mark.slow
+def test_from_photographs_to_a_finetuned_codec(photographs: Path, tmp_path: Path) -> None:
+    weights, data = tmp_path / "weights", ("--data", photographs)
+    shown = bench(
+        "train", "--recipe", TINY, *data, "--out", tmp_path / "a", "--weights", weights, "--threads", "1"
+    )
+    assert f"weights: {weights}/baseline/0.01.safetensors" in shown.replace("\n", "")
+    assert (tmp_path / "a" / "loss.png").is_file()
+
+    shown = bench(
+        "calibrate", "baseline", *data, "--weights", weights, "--quantizer", "tcq8", "--threads", "1"
+    )
+    calibrated = load_model("baseline", 0.01, weights)[1].settings["tcq8"]
+    assert f"delta {calibrated.delta:g}" in shown
+    assert calibrated != get_quantizer("tcq8").default_settings()
+
+    start = ("--from", weights / "baseline/0.01.safetensors")
+    bench(
+        *(
+            "finetune",
+            *start,
+            *data,
+            "--recipe",
+            TINY_FINETUNE,
+            "--quantizer",
+            "tcq8",
+            "--parts",
+            "g_s",
+            "--steps",
+            "2",
+        ),
+        *("--out", tmp_path / "b", "--weights", weights, "--arm", "finetuned-tcq", "--threads", "1"),
+    )
+    assert load_model("finetuned-tcq", 0.01, weights)[1].settings["tcq8"] == calibrated
+
+    image = load_image(next(photographs.iterdir())).pixels
+    streams = []
+    for arm in ("baseline", "finetuned-tcq"):
+        codec = LearnedCodec(f"{arm}-tcq8", arm=arm, quantizer="tcq8", weights=weights)
+        streams.append(codec.encode(image, 0.01))
+        decoded = codec.decode(streams[-1])
+        assert decoded.shape == image.shape
+        assert 10 * np.log10(65025 / np.square(decoded.astype(float) - image).mean()) > 15
+    assert len(streams[0]) == len(streams[1])  # g_s alone was retrained: the same bits
+
+
+def test_refusals_say_the_remedy(photographs: Path, tmp_path: Path) -> None:
+    data = ("--data", photographs, "--out", tmp_path / "out")
+    with pytest.raises(BenchError, match="--device tpu: not usable here; give cpu"):
+        bench("train", "--recipe", TINY, *data, "--device", "tpu")
+    with pytest.raises(BenchError, match="known are compressai:mbt2018-mean:1 to :8"):
+        bench("finetune", "--from", "compressai:mbt2018-mean:0", *data)
+    with pytest.raises(BenchError, match="no weights for arm 'nothing'"):
+        bench("calibrate", "nothing", "--data", photographs, "--weights", tmp_path)
+    with pytest.raises(BenchError, match="did you mean 'baseline'"):
+        bench("train", "--recipe", "baselines", *data)
+    assert not (tmp_path / "out").exists()
