@@ -63,8 +63,8 @@ def head(header: Header, hyper_stream: bytes) -> bytes:
 
 
 def latent_seed(header: Header, hyper_stream: bytes) -> int:
-    """Return the seed of the latent stream, not 0: it binds that stream to all that stands before it."""
-    return max(zlib.crc32(head(header, hyper_stream)), 1)
+    """Return the seed of the latent stream: it binds that stream to all that stands before it."""
+    return zlib.crc32(head(header, hyper_stream))
 
 
 def pack(container: Container) -> bytes:

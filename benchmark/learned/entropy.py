@@ -91,7 +91,7 @@ def seeded(seed: int) -> Coder:
 def check_end(coder: Coder, seed: int, what: str) -> None:
     """Raise BitstreamError unless decoding has left just the seed (0: nothing).
 
-    It does so too, but for one chance in 2^32, where decoding used other tables than encoding did.
+    With a seed that is a checksum of the symbols, damage and foreign tables pass once in 2^32.
     """
     if coder.num_words() != (seed != 0) or (seed and int(coder.get_compressed()[0]) != seed):
         raise BitstreamError(f"the {what} stream does not end where its symbols do: it is damaged or foreign")

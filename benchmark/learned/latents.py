@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +50,12 @@ class IndexCoder:
             self._parity_rows = _parity_rows(rows)
 
     def encode(self, indices: Ints, scale_index: Contexts, seed: int) -> bytes:
-        """Return the stream of `indices`; `seed`, 1 to 2^32 - 1, must be known to the decoder."""
-        coder = seeded(seed)
+        """Return the stream of `indices`; `seed`, below 2^32, must be known to the decoder.
+
+        The coder starts from a checksum of seed and indices, which the decoder is left with: streams alone
+        cannot tell, for k and -k are equally likely, and a flipped bit may do no more than swap them.
+        """
+        coder = seeded(_checksum(indices, seed))
         if self._machine is None:
             push(coder, indices.ravel(), scale_index.ravel(), self._alphabets)
             return to_bytes(coder)
@@ -69,7 +74,7 @@ class IndexCoder:
             scale_index if self._machine is None else self._pop_parities(coder, scale_index, self._machine)
         )
         indices = pop(coder, contexts.ravel(), self._alphabets)
-        check_end(coder, seed, "latent")
+        check_end(coder, _checksum(indices, seed), "latent")
         return indices.reshape(scale_index.shape)
 
     def _pop_parities(self, coder: Coder, scale_index: Contexts, machine: Trellis) -> Contexts:
@@ -132,6 +137,11 @@ class IndexCoder:
 def index_coder(quantizer_name: str, settings: QuantizerSettings) -> IndexCoder:
     """Return the coder of a quantizer at a setting, its tables made once a process."""
     return IndexCoder(get_quantizer(quantizer_name), settings)
+
+
+def _checksum(indices: Ints, seed: int) -> int:
+    """Return a CRC-32 of the indices, row-major and little-endian, that goes on from `seed`; never 0."""
+    return max(crc32(np.ascontiguousarray(indices, dtype="<i4"), seed), 1)
 
 
 def _integer_rows(tables: PmfTables) -> NDArray[np.int64]:

@@ -2,8 +2,8 @@
 
     python tests/learned/fuzz_streams.py [--mutations 100000] [--seed 0]
 
-Two in three mutants get a right checksum again, so that they reach the entropy decoder; a mutant that
-decodes must hold the very latents of a stream that an encoder could have written, so it is encoded back.
+Two in three mutants get a right checksum again, so that they reach the entropy decoder. One that decodes all
+the same (the latents' own checksum leaves one chance in 2^32) must be a stream that an encoder could write.
 """
 
 from __future__ import annotations
