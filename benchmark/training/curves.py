@@ -35,7 +35,11 @@ def draw_course(checkpoint: Path, png: Path) -> Path:
         axis.plot(logged["step"][width - 1 :], smooth, color="#0072b2", label="training, running mean")
         steps = [entry["step"] for entry in course.validations]
         axis.plot(
-            steps, [entry[key] for entry in course.validations], "D", color="#d55e00", label="validation"
+            steps,
+            [entry[key] for entry in course.validations],
+            "D",
+            color="#d55e00",
+            label="held-out photographs",
         )
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
