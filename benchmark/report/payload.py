@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark.analysis import MEANING, Comparison, Curve
 from benchmark.analysis.curves import METRIC_LABELS
-from benchmark.analysis.grid import CodecGrid, codec_grids
+from benchmark.analysis.grid import CodecGrid
 from benchmark.report import captions
 from benchmark.report import savings as savings_module
 from benchmark.report.layout import rd_window
@@ -26,7 +26,7 @@ Library = Mapping[str, Mapping[str, Curve]]
 
 def page_data(summary: Summary, library: Library, library_styles: Mapping[str, Style]) -> dict[str, Any]:
     """Return the page's data, JSON-ready (no NaN). `library` are further published curves, off at first."""
-    grids = {m: codec_grids(summary.rows, m, codecs=list(summary.curves[m])) for m in summary.metrics}
+    grids = summary.grids
     images = shown_images(summary, grids)
     every = sum(1 for _ in _all_images(grids))
     note = (

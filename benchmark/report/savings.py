@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from benchmark.analysis import Curve
 from benchmark.analysis.curves import to_db, weighted_means
-from benchmark.analysis.grid import CodecGrid, Floats, codec_grids, complete
+from benchmark.analysis.grid import CodecGrid, Floats, complete
 from benchmark.analysis.intervals import LEVEL, resample_weights
 from benchmark.analysis.pchip import Fronts, fronts
 
@@ -33,18 +32,17 @@ class Savings:
 
 
 def rate_savings_with_intervals(
-    frame: pd.DataFrame,
-    metric: str,
-    codecs: Sequence[str],
+    grids: Mapping[str, CodecGrid],
     anchors: Mapping[str, str | Curve],
     averaging: str = "per_image",
 ) -> dict[str, dict[str, Savings]]:
     """Return, by anchor and codec, the savings over the images that all the codecs share (PCHIP, log rate).
 
-    Anchors are codecs of the frame or published curves.
+    `grids` are the codecs' results; anchors are codecs among them, or published curves.
     """
-    grids = list(codec_grids(frame, metric, codecs=codecs).values())
-    cut, _, _ = complete(*grids)
+    if not grids:
+        return {}
+    cut, _, _ = complete(*grids.values())
     drawn = {grid.codec: _curves_drawn(grid, averaging) for grid in cut} if cut[0].images else {}
     drawn = {codec: curves for codec, curves in drawn.items() if curves.counts[0]}
     if not drawn:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.analysis import Comparison, Curve, compare_all, mean_curves
-from benchmark.analysis.curves import AVERAGINGS
-from benchmark.analysis.grid import METRICS, only_dataset
+from benchmark.analysis import Comparison, Curve, compare_all
+from benchmark.analysis.curves import AVERAGINGS, mean_curve
+from benchmark.analysis.grid import METRICS, CodecGrid, codec_grids, complete, only_dataset
 from benchmark.analysis.intervals import RESAMPLES
 from benchmark.errors import AnalysisError, did_you_mean
 from benchmark.report.provenance import Provenance, provenance
@@ -22,8 +22,8 @@ FIGURE_METRICS = ("psnr_rgb", "ms_ssim_rgb")
 """The two metrics of the field's papers: these are plotted, and compared with every anchor."""
 MAX_ROWS_FOR_ALL_ANCHORS = 50_000
 """Beyond this many rows only the report's own anchor is compared with."""
-MAX_RESAMPLED_IMAGES = 10_000_000
-"""Images times resamples: with thousands of images a thousand resamples bound the interval as well."""
+MAX_RESAMPLED_IMAGES, MIN_RESAMPLES = 4_000_000, 400
+"""Images times resamples: beyond 400 images the intervals are narrow, and fewer resamples bound them."""
 OTHER_ANCHOR_RESAMPLES = 2_000
 """Bootstrap resamples against anchors other than the report's own: the page's anchor switch."""
 
@@ -33,8 +33,8 @@ class Summary:
     """One suite's results on one dataset, averaged and compared.
 
     `metrics` are those with values; `codecs` the measured labels, the suite's order first; `curves`,
-    `published`, `comparisons`, `savings` are keyed by metric, then label (for comparisons and savings: by
-    anchor, then label). Codecs without a single curve are in `codecs` and in `failures` only.
+    `published`, `grids`, `comparisons`, `savings` are keyed by metric, then label (the last two: by metric,
+    anchor, label). Codecs without a single curve are in `codecs` and in `failures` only.
     """
 
     suite: str
@@ -53,6 +53,7 @@ class Summary:
     provenance: Provenance
     images: int
     dataset_size: int
+    grids: Mapping[str, Mapping[str, CodecGrid]]
     rows: pd.DataFrame
     """The rows all this was made of, without the columns that no figure needs (see `light`)."""
 
@@ -147,12 +148,14 @@ def summarize(
         provenance=provenance(frame),
         images=images,
         dataset_size=max(int(frame["dataset_size"].max()), images),
+        grids={m: found.grids for m, found in by_metric.items()},
         rows=frame,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
+    grids: Mapping[str, CodecGrid]
     curves: Mapping[str, Curve]
     comparisons: Mapping[str, Mapping[str, Comparison]]
     savings: Mapping[str, Mapping[str, Savings]]
@@ -172,9 +175,13 @@ def _by_metric(
     """Average and compare on one metric; MS-SSIM is always averaged as it is, having no MSE."""
     with_values = frame.groupby("codec", observed=True)[metric].count()
     having = [c for c in codecs if with_values.get(c, 0)]
-    enough = max(1_000, min(RESAMPLES, MAX_RESAMPLED_IMAGES // frame["image"].nunique()))
+    enough = max(MIN_RESAMPLES, min(RESAMPLES, MAX_RESAMPLED_IMAGES // frame["image"].nunique()))
     averaging = averaging if metric.startswith("psnr") or averaging != "mean_mse" else "per_image"
-    curves = mean_curves(frame, metric, averaging=averaging, codecs=having)
+    rows = frame[[*_GRID_COLUMNS, metric]]
+    if len(having) < frame["codec"].nunique():
+        rows = rows[rows["codec"].isin(having)]
+    grids = codec_grids(rows, metric)
+    curves = {label: _mean(grids[label], averaging) for label in having}
     theirs = published.get(metric, {})
     whole = all_anchors and metric in FIGURE_METRICS
     anchors = {a: theirs.get(a, a) for a in [*having, *theirs] if whole or a == anchor}
@@ -182,18 +189,29 @@ def _by_metric(
     for name, by in anchors.items():
         resamples = enough if name == anchor else min(enough, OTHER_ANCHOR_RESAMPLES)
         found = compare_all(
-            frame,
+            rows,
             by,
             metric,
-            codecs=having,
             averaging=averaging,
             allow_mixed=allow_mixed,
             resamples=resamples,
         )
         comparisons[name] = {c.codec: c for c in found}
     figured = metric in FIGURE_METRICS
-    savings = rate_savings_with_intervals(frame, metric, having, anchors, averaging) if figured else {}
-    return _Found({label: curves[label] for label in having}, comparisons, savings)
+    savings = rate_savings_with_intervals(grids, anchors, averaging) if figured else {}
+    return _Found(grids, curves, comparisons, savings)
+
+
+def _mean(grid: CodecGrid, averaging: str) -> Curve:
+    (whole,), coverage, statuses = complete(grid)
+    return mean_curve(whole, coverage, statuses, averaging)
+
+
+_GRID_COLUMNS = [
+    "dataset", "dataset_size", "codec", "codec_id", "point", "image", "image_sha256", "status", "protocol",
+    "started_at", "width", "height", "bpp",
+]  # fmt: skip
+"""What the analysis reads of each row, beside the metric."""
 
 
 _WORDS = (
