@@ -141,7 +141,7 @@ def index_coder(quantizer_name: str, settings: QuantizerSettings) -> IndexCoder:
 
 def _checksum(indices: Ints, seed: int) -> int:
     """Return a CRC-32 of the indices, row-major and little-endian, that goes on from `seed`; never 0."""
-    return max(crc32(np.ascontiguousarray(indices, dtype="<i4"), seed), 1)
+    return max(crc32(indices.astype("<i4").tobytes(), seed), 1)
 
 
 def _integer_rows(tables: PmfTables) -> NDArray[np.int64]:
