@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -160,13 +161,15 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
         warn(f"the run was stopped: {outcome.stopped}; the same command goes on from here")
     if codecs.unavailable:
         warn(f"skipped, not available: {', '.join(codecs.unavailable)} (`bench doctor` says how to get them)")
-    say(f"`bench report {suite.name}` draws the curves")
+    elsewhere = "" if folder.parent == Path("results") else f" --results {folder.parent}"
+    say(f"`bench report {suite.name}{elsewhere}` draws the curves")
 
 
 def _means(frame: pd.DataFrame, labels: Sequence[str]) -> Table:
     """Make the table of means, codecs in the suite's order and points by rising rate."""
     headings = ("codec", "point", "images", "bpp", "PSNR dB", "MS-SSIM", "enc s", "dec s")
-    table = Table(*headings, title="means over images")
+    table = Table(*headings, title="means over images", box=SIMPLE_HEAD, pad_edge=False)
+    table.columns[0].no_wrap = True
     for column in table.columns[1:]:
         column.justify = "right"
     digits = {"bpp": 4, "psnr_rgb": 3, "ms_ssim_rgb": 5, "encode_seconds": 3, "decode_seconds": 3}
@@ -194,8 +197,12 @@ def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str]) -> None:
         return
     anchor = labels[0]
     table = Table(
-        "codec", title=f"BD-rate against {escape(anchor)} in %, of the mean curve, with 95 % interval"
+        "codec",
+        title=f"BD-rate against {escape(anchor)} in %, of the mean curve, with 95 % interval",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
     )
+    table.columns[0].no_wrap = True
     cells: dict[str, list[str]] = {label: [escape(label)] for label in labels[1:]}
     remarks = []
     for metric, heading in {"psnr_rgb": "PSNR", "ms_ssim_rgb": "MS-SSIM"}.items():
