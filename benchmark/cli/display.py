@@ -168,10 +168,11 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
 def _means(frame: pd.DataFrame, labels: Sequence[str]) -> Table:
     """Make the table of means, codecs in the suite's order and points by rising rate."""
     headings = ("codec", "point", "images", "bpp", "PSNR dB", "MS-SSIM", "enc s", "dec s")
-    table = Table(*headings, title="means over images", box=SIMPLE_HEAD, pad_edge=False)
-    table.columns[0].no_wrap = True
+    table = Table(*headings, title="means over images", box=SIMPLE_HEAD, collapse_padding=True)
+    table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.justify = "right"
+        column.no_wrap = True
     digits = {"bpp": 4, "psnr_rgb": 3, "ms_ssim_rgb": 5, "encode_seconds": 3, "decode_seconds": 3}
     good = frame[frame["status"] == "ok"]
     for label in labels:
@@ -200,9 +201,9 @@ def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str]) -> None:
         "codec",
         title=f"BD-rate against {escape(anchor)} in %, of the mean curve, with 95 % interval",
         box=SIMPLE_HEAD,
-        pad_edge=False,
+        collapse_padding=True,
     )
-    table.columns[0].no_wrap = True
+    table.columns[0].overflow = "fold"
     cells: dict[str, list[str]] = {label: [escape(label)] for label in labels[1:]}
     remarks = []
     for metric, heading in {"psnr_rgb": "PSNR", "ms_ssim_rgb": "MS-SSIM"}.items():
@@ -211,8 +212,8 @@ def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str]) -> None:
         except AnalysisError as error:
             remarks.append(f"no BD-rate for {heading}: {error}")
             continue
-        table.add_column(heading, justify="right")
-        table.add_column("interval")
+        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("interval", no_wrap=True)
         for label, row in cells.items():
             rate = comparisons[label].mean_curve.rate
             row += [_percent(rate.value), _interval(rate.low, rate.high)]
