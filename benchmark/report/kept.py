@@ -32,6 +32,7 @@ def viewer_data(
     and no files. A source is looked for where datasets lie, and used only if its sha256 is that of the rows:
     an image without one is not shown, since nothing could be said of its errors. None if nothing was kept.
     """
+    from benchmark.evaluate import recorded_crop
     from benchmark.records import KEPT
 
     if not (results / KEPT).is_dir():
@@ -50,7 +51,7 @@ def viewer_data(
             if source is None:
                 missing.add(name)
                 continue
-            original = place.source(source, name)
+            original = place.source(source, name, recorded_crop(str(row["protocol"])))
             images[name] = {"original": original, "width": int(row["width"]), "height": int(row["height"])}
         point = {
             "point": row["point"],
@@ -79,6 +80,7 @@ def _kept_rows(frame: pd.DataFrame, results: Path) -> Iterator[tuple[Mapping[Any
         "width",
         "height",
         "bpp",
+        "protocol",
         "psnr_rgb",
         "ms_ssim_rgb",
     ]
@@ -116,14 +118,15 @@ class _Placer:
         self.page_folder = page_folder
         self.inline = inline
 
-    def source(self, path: Path, name: str) -> str:
+    def source(self, path: Path, name: str, crop: int | None) -> str:
         """Place a source image as the 8-bit RGB that the codecs got."""
-        from benchmark.images import load_image, save_png
+        from benchmark.images import centre_crop, load_image, save_png
 
         relative = Path("_source") / (quote(name, safe=" !#$&'()+,;=@[]{}~") + ".png")
         target = self.page_folder / FOLDER / relative
         target.parent.mkdir(parents=True, exist_ok=True)
-        save_png(load_image(path).pixels, target, compress_level=1)
+        pixels = load_image(path).pixels
+        save_png(pixels if crop is None else centre_crop(pixels, crop), target, compress_level=1)
         if not self.inline:
             return self.url(relative)
         url = _data_url(target)
