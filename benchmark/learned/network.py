@@ -34,8 +34,8 @@ _NONLINEAR_START = 0.1  # the convolutional branch starts as a small correction 
 class _NormalizeChannels(torch.autograd.Function):
     """Divisive normalization as one function on channels-last memory.
 
-    Every pass, forward and backward, is over one contiguous [pixels, channels] matrix and keeps two of them for
-    the backward pass; autograd's chain of element-wise kernels makes a training step 7 % longer
+    Every pass, forward and backward, is over one contiguous [pixels, channels] matrix, and two of them are
+    kept for the backward pass; autograd's chain of element-wise kernels makes a training step 7 % longer
     (tests/perf/training_step.py).
     """
 
