@@ -1,6 +1,6 @@
 """Peak resident memory and time of coding one large image with an N=128, M=192 network.
 
-    python tests/perf/learned_memory.py [--width 4000] [--height 3000] [--quantizer tcq8]
+python tests/perf/learned_memory.py [--width 4000] [--height 3000] [--quantizer tcq8]
 """
 
 from __future__ import annotations
