@@ -85,6 +85,16 @@ _BUILTIN |= {
     "baseline-tcq8": _learned(
         "baseline weights, trellis-coded quantization, 8 states", arm="baseline", quantizer="tcq8"
     ),
+    "finetuned-scalar": _learned(
+        "decoder finetuned on truly rounded latents, uniform scalar quantization",
+        arm="finetuned-scalar",
+        quantizer="scalar",
+    ),
+    "finetuned-tcq": _learned(
+        "decoder and hyper decoder finetuned on trellis-coded latents, 8 states",
+        arm="finetuned-tcq",
+        quantizer="tcq8",
+    ),
 }
 
 
