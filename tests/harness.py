@@ -16,7 +16,7 @@ from benchmark.codecs import CodecEntry
 from benchmark.codecs.base import Codec, Image, note
 from benchmark.errors import BitstreamError, CodecError, PointError
 
-GOOD, BETTER, HANG, DIE, BUG, FAIL, CROP, CHILD = 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0
+GOOD, BETTER, HANG, DIE, BUG, FAIL, CROP, CHILD, SLOW = 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0
 
 
 class TrickCodec(Codec):
@@ -31,8 +31,8 @@ class TrickCodec(Codec):
         return self._version
 
     def check_point(self, point: float) -> None:
-        if point not in range(1, 9):
-            raise PointError(f"point {point:g} is not one of 1 .. 8")
+        if point not in range(1, 10):
+            raise PointError(f"point {point:g} is not one of 1 .. 9")
 
     def encode(self, image: Image, point: float) -> bytes:
         if image.shape[0] > 64:
@@ -46,6 +46,8 @@ class TrickCodec(Codec):
     def _misbehave(self, point: float) -> None:
         if point == HANG:
             time.sleep(600)
+        if point == SLOW:
+            time.sleep(0.1)
         if point == DIE:
             os.kill(os.getpid(), signal.SIGKILL)
         if point == BUG:

@@ -267,7 +267,7 @@ def wait_for_rows(folder: Path, count: int) -> None:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_killed_is_resumed_to_exactly_the_plan(how: signal.Signals, tmp_path: Path) -> None:
     images = harness.make_images(tmp_path / "images", 60)
-    path = harness.write_suite(tmp_path / "s.toml", [1, 2], images)
+    path = harness.write_suite(tmp_path / "s.toml", [1, harness.SLOW], images)
     command = ("run", "suite", path, "--out", tmp_path, "--jobs", "2")
     with bench(*command) as first:
         wait_for_rows(tmp_path / "s", 3)
