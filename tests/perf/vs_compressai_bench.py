@@ -53,7 +53,7 @@ def clock(name, call, *args):
 encoder, decoder = e._codecs("jpeg", "{{}}")
 whole = time.perf_counter()
 for t in tasks:
-    image = clock("PNG", e._image, t.image_path, t.image_sha256).pixels
+    image = clock("PNG", e._image, t.image_path, t.image_sha256, t.crop).pixels
     stream = clock("encode", encoder.encode, image, t.point)
     decoded = clock("decode", decoder.decode, stream)
     clock("hashes", lambda: (hashlib.sha256(stream), hashlib.sha256(decoded.data)))
