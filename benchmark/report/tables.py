@@ -120,6 +120,7 @@ def notes(summary: Summary, metric: str, anchor: str | None = None) -> list[str]
 
 def terminal(summary: Summary, metric: str, *, wide: bool) -> Table:
     """Return the table for a terminal; `wide` adds the second figure, BD-quality and times."""
+    from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
@@ -141,11 +142,17 @@ def terminal(summary: Summary, metric: str, *, wide: bool) -> Table:
     table = Table(
         title=escape(
             f"BD-rate on {captions.short_label(metric)} against {summary.anchor}, {captions.title(summary)}"
-        )
+        ),
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
     )
     for name in names:
-        left = name in ("codec", "figure", "statuses")
-        table.add_column(getattr(HEADINGS, name), justify="left" if left else "right", no_wrap=not left)
+        table.add_column(
+            getattr(HEADINGS, name),
+            justify="left" if name in ("codec", "figure", "statuses") else "right",
+            no_wrap=name not in ("codec", "statuses"),
+            overflow="fold",  # a codec's name is never cut short
+        )
     for row in rows(summary, metric):
         table.add_row(*(escape(getattr(row, name)) for name in names))
     return table
