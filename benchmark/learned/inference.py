@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -54,7 +55,15 @@ class Transforms:
 
     @torch.inference_mode()
     def synthesis(self, y_hat: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Return the image, uint8 [16 * h, 16 * w, 3], of latents float32 [M, h, w]."""
+        """Return the image, uint8 [16 * h, 16 * w, 3], of latents float32 [M, h, w].
+
+        It runs on one thread: oneDNN orders the sums of a convolution by the number of threads, and the last
+        bit of a sum decides some pixels (one image in 60, measured with 2 threads).
+        """
+        with _one_thread():
+            return self._synthesis_in_order(y_hat)
+
+    def _synthesis_in_order(self, y_hat: NDArray[np.float32]) -> NDArray[np.uint8]:
         _, height, width = y_hat.shape
         image = np.empty((height * LATENT_STRIDE, width * LATENT_STRIDE, 3), np.uint8)
         latents = torch.from_numpy(y_hat)[None]
@@ -73,6 +82,16 @@ class Transforms:
         """Yield the linear branch's part of the image, float32 [rows, width, 3], strip by strip."""
         for strip in _latent_strips(latents):
             yield self._network.g_s_linear(strip)[0].permute(1, 2, 0)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _RowQueue:
