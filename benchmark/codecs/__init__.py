@@ -85,6 +85,11 @@ _BUILTIN |= {
     "baseline-tcq8": _learned(
         "baseline weights, trellis-coded quantization, 8 states", arm="baseline", quantizer="tcq8"
     ),
+    "continued": _learned(
+        "the control: the decoder trained on as long as finetuned-scalar's, with the proxy of ordinary training",
+        arm="continued",
+        quantizer="scalar",
+    ),
     "finetuned-scalar": _learned(
         "decoder finetuned on truly rounded latents, uniform scalar quantization",
         arm="finetuned-scalar",
