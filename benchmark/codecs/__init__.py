@@ -86,7 +86,7 @@ _BUILTIN |= {
         "baseline weights, trellis-coded quantization, 8 states", arm="baseline", quantizer="tcq8"
     ),
     "continued": _learned(
-        "the control: the decoder trained on as long as finetuned-scalar's, with the proxy of ordinary training",
+        "the control: finetuned-scalar's decoder, as many steps of ordinary training instead",
         arm="continued",
         quantizer="scalar",
     ),
