@@ -252,7 +252,12 @@ def test_workers_that_cannot_start_end_the_run_with_a_reason(tmp_path: Path, ima
 
 def bench(*arguments: str | Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "benchmark", *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # Started in the background, tests ignore SIGINT, and children inherit that; a handler they do not.
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, ignored)
 
 
 def wait_for_rows(folder: Path, count: int) -> None:
