@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from benchmark.jit import compile_kernel
 from benchmark.learned import trellis_kernel
 from benchmark.learned.trellis_kernel import LANES
 
@@ -134,7 +134,7 @@ def search(  # noqa: PLR0917
     return indices
 
 
-@njit(cache=True, nogil=True)
+@compile_kernel(nogil=True)
 def search_scalar(residual: Floats, scale_index: Bytes, inverse: np.float32, costs: Floats) -> Ints:
     """Return int32 [C, L]: of the two nearest indices and zero, the one with the least cost.
 
@@ -161,7 +161,7 @@ def search_scalar(residual: Floats, scale_index: Bytes, inverse: np.float32, cos
     return indices
 
 
-@njit(cache=True, nogil=True)
+@compile_kernel(nogil=True)
 def dequantize(indices: Ints, delta: np.float32, next_state: Bytes, quantizer: Bytes) -> Floats:
     """Return float32 [C, L]: the reconstruction of int32 [C, L] indices; exact but for one rounding."""
     channels, length = indices.shape
@@ -178,7 +178,7 @@ def dequantize(indices: Ints, delta: np.float32, next_state: Bytes, quantizer: B
     return values
 
 
-@njit(cache=True, nogil=True)
+@compile_kernel(nogil=True)
 def quantizers(indices: Ints, next_state: Bytes, quantizer: Bytes) -> Bytes:
     """Return uint8 [C, L]: which quantizer each of the int32 [C, L] indices belongs to."""
     channels, length = indices.shape

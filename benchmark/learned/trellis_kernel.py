@@ -15,8 +15,9 @@ that `_subset_costs` meant, to the bit.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from benchmark.jit import compile_kernel
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -31,7 +32,7 @@ _QUARTER = np.float32(0.25)
 _ONE, _TWO, _THREE, _FOUR = np.float32(1), np.float32(2), np.float32(3), np.float32(4)
 
 
-@njit(cache=True, nogil=True)
+@compile_kernel(nogil=True)
 def _load(
     residual: Floats,
     scale_index: Bytes,
@@ -55,7 +56,7 @@ def _load(
             end[t * LANES + lane] = last[scale]
 
 
-@njit(cache=True, nogil=True)
+@compile_kernel(nogil=True)
 def _subset_costs(
     magnitude: Floats, row: Ints, end: Ints, costs: Floats, count: int, best: Floats, chosen: Bytes
 ) -> None:
@@ -104,7 +105,7 @@ def _subset_costs(
         chosen[i] = np.uint8(code0 | code1 << 2 | code2 << 4 | code3 << 6)
 
 
-@njit(cache=True, nogil=True)
+@compile_kernel(nogil=True)
 def _step8(cost: Floats, best: Floats, at: int, decisions: Bytes) -> None:
     """Extend all paths by one position; bit s of a decision says that the upper predecessor of s won."""
     for lane in range(LANES):
@@ -137,7 +138,7 @@ def _step8(cost: Floats, best: Floats, at: int, decisions: Bytes) -> None:
         decisions[lane] = np.uint8(bits)
 
 
-@njit(cache=True, nogil=True)
+@compile_kernel(nogil=True)
 def _step4(cost: Floats, best: Floats, at: int, decisions: Bytes) -> None:
     """Extend all paths by one position, with four states."""
     for lane in range(LANES):
@@ -158,7 +159,7 @@ def _step4(cost: Floats, best: Floats, at: int, decisions: Bytes) -> None:
         decisions[lane] = np.uint8(bits)
 
 
-@njit(cache=True, nogil=True)
+@compile_kernel(nogil=True)
 def _forward(cost: Floats, best: Floats, decisions: Bytes, states: int, position: int, count: int) -> None:
     """Walk one tile, then take each channel's least cost off, so that float32 stays exact enough."""
     for t in range(count):
@@ -175,7 +176,7 @@ def _forward(cost: Floats, best: Floats, decisions: Bytes, states: int, position
             cost[s * LANES + lane] -= least
 
 
-@njit(cache=True, nogil=True)
+@compile_kernel(nogil=True)
 def _trace_back(
     cost: Floats, decisions: Bytes, chosen: Bytes, states: int, links: np.uint64, quantizer_bits: np.uint64
 ) -> None:
@@ -200,7 +201,7 @@ def _trace_back(
             chosen[i] = np.uint8(candidate + four * subset)
 
 
-@njit(cache=True, nogil=True)
+@compile_kernel(nogil=True)
 def _magnitudes(residual: Floats, inverse: np.float32, first: int, chosen: Bytes, indices: Ints) -> None:
     """Write the indices of one block of channels from the candidates on the best path."""
     channels, length = residual.shape
@@ -215,7 +216,7 @@ def _magnitudes(residual: Floats, inverse: np.float32, first: int, chosen: Bytes
             indices[first + lane, t] = -k if x < 0 else k
 
 
-@njit(cache=True, nogil=True)
+@compile_kernel(nogil=True)
 def search_blocks(
     residual: Floats,
     scale_index: Bytes,

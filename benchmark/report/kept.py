@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -93,6 +92,7 @@ def _kept_rows(frame: pd.DataFrame, results: Path) -> Iterator[tuple[Mapping[Any
 
 def find_source(dataset: str, image: str, sha256: str, data_dir: Path | None) -> Path | None:
     """Return the source image of this sha256 from where its dataset may lie, None if it is not there."""
+    from benchmark.codecs.programs import file_sha256
     from benchmark.datasets import find_manifest, list_places
 
     try:
@@ -103,12 +103,7 @@ def find_source(dataset: str, image: str, sha256: str, data_dir: Path | None) ->
     except BenchError:
         return None
     found = (place / image for place in places)
-    return next((path for path in found if path.is_file() and _sha256(path) == sha256), None)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return next((path for path in found if path.is_file() and file_sha256(path) == sha256), None)
 
 
 class _Placer:
