@@ -67,7 +67,9 @@ def finetune(
     quantizer: Annotated[
         str | None, typer.Option(help="scalar, rdoq, tcq4, tcq8; noise: the control.")
     ] = None,
-    parts: Annotated[str | None, typer.Option(help="What is retrained: g_s or g_s+h_s.")] = None,
+    parts: Annotated[
+        str | None, typer.Option(help="What is retrained: g_s, g_s+h_s, or layers: g_s.6.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="A recipe of the package, or a TOML file.")] = "finetune",
     lmbda: Lmbda = None,
     steps: Steps = None,

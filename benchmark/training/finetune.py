@@ -20,8 +20,6 @@ from benchmark.training.recipe import FinetuneRecipe
 from benchmark.training.run import Progress, Run
 from benchmark.training.sources import Source
 
-PARTS = {"g_s": ("g_s",), "g_s+h_s": ("g_s", "h_s")}
-
 
 def finetune(
     recipe: FinetuneRecipe,
@@ -48,7 +46,7 @@ def finetune(
         "start_arm": start.info.arm if start.info else None,
         "settings": {} if settings is None else {recipe.quantizer: vars(settings)},
     }
-    run = Run(out, network, recipe, about, trained=PARTS[recipe.parts], device=device)
+    run = Run(out, network, recipe, about, trained=trained_tensors(recipe.parts, network), device=device)
     quantizer = LoopQuantizer(recipe.quantizer, settings) if settings else None
     judge = quantizer or LoopQuantizer("scalar", get_quantizer("scalar").default_settings())
 
@@ -56,7 +54,7 @@ def finetune(
     held_out = load_held_out(split.held_out, device)
     low_precision = recipe.precision == "bf16"
     check = partial(validate_quantized, network, held_out, judge, recipe, low_precision)
-    rate_moves = "h_s" in PARTS[recipe.parts]
+    rate_moves = "h_s" in recipe.parts
 
     run.validate_start(check)
     while run.unfinished:
@@ -70,6 +68,23 @@ def finetune(
         run.descend(result.cost(recipe.lmbda) if rate_moves else recipe.lmbda * result.mse, result)
         run.record(check, progress)
     return run.last
+
+
+def trained_tensors(parts: str, network: MeanScaleHyperprior) -> list[str]:
+    """Return the names of the tensors that `parts` means, such as g_s+h_s or g_s.6.
+
+    g_s takes in the linear branch beside it. Raises TrainingError for a layer without parameters.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    chosen: list[str] = []
+    for part in parts.split("+"):
+        prefixes = ("g_s.", "g_s_linear.") if part == "g_s" else (f"{part}.",)
+        found = [name for name in names if name.startswith(prefixes)]
+        if not found:
+            layers = sorted({name.rpartition(".")[0] for name in names if name.startswith(("g_s", "h_s"))})
+            raise TrainingError(f"--parts {part}: no such layer; there are g_s, h_s, {', '.join(layers)}")
+        chosen += found
+    return chosen
 
 
 def settings_for(recipe: FinetuneRecipe, start: Source) -> QuantizerSettings | None:

@@ -62,7 +62,8 @@ class FinetuneRecipe(Schedule):
     """Step 2: parts of the decoder, on truly quantized latents."""
 
     quantizer: Literal["scalar", "deadzone", "rdoq", "tcq4", "tcq8", "noise"]
-    parts: Literal["g_s", "g_s+h_s"]
+    parts: str = Field(pattern=r"^(g|h)_s(\.\d|_linear)?(\+(g|h)_s(\.\d|_linear)?)*$")
+    """What is retrained: g_s, g_s+h_s, or single layers of them, such as g_s.6 or g_s.4+g_s.6."""
     delta: float | None = Field(default=None, gt=0)
     """Step of the quantizer; by default the calibrated one of the model."""
     trellis_lambda: float | None = Field(default=None, ge=0)

@@ -51,6 +51,29 @@ def test_only_the_named_parts_move(
     assert {name.split(".")[0] for name in adam} == expected
 
 
+@pytest.mark.parametrize("parts", ["g_s_linear", "g_s.0+g_s.5", "h_s.4"])
+def test_single_layers_can_be_retrained(
+    model: Path, recipe: str, photographs: Path, tmp_path: Path, parts: str
+) -> None:
+    loaded = load_recipe(FinetuneRecipe, recipe, parts=parts, steps=2)
+    source = open_source(str(model))
+    state = read_checkpoint(finetune(loaded, source, photographs, tmp_path / "out"))[0]
+    moved = {
+        name.rpartition(".")[0] for name, old in source.state.items() if not torch.equal(state[name], old)
+    }
+    assert moved == set(parts.split("+"))
+
+
+def test_a_layer_that_does_not_exist_is_named_before_anything_is_trained(
+    model: Path, recipe: str, photographs: Path, tmp_path: Path
+) -> None:
+    loaded = load_recipe(FinetuneRecipe, recipe, parts="g_s.8")
+    with pytest.raises(TrainingError, match=r"--parts g_s\.8: no such layer; there are g_s, h_s, g_s\.0"):
+        finetune(loaded, open_source(str(model)), photographs, tmp_path / "out")
+    with pytest.raises(TrainingError, match="parts: String should match pattern"):
+        load_recipe(FinetuneRecipe, recipe, parts="g_a")
+
+
 def test_finetuning_lowers_the_held_out_cost_of_its_quantizer(
     model: Path, recipe: str, photographs: Path, tmp_path: Path
 ) -> None:
