@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from benchmark.errors import CodecError, WeightsError
@@ -32,12 +32,13 @@ from benchmark.learned.entropy import (
     to_bytes,
 )
 from benchmark.learned.network import MeanScaleHyperprior
-from benchmark.learned.strips import Stage, by_strips, copy
+from benchmark.learned.strips import Then, by_strips, minimal, up, workers
 from benchmark.learned.tables import ESCAPE_FLOOR, SCALE_TABLE, exact_exp, exact_log2
+from benchmark.learned.winograd import INPUT_GROWTH, WEIGHT_BITS, WEIGHT_GROWTH, Same, Up
 
-_UNIT = 2.0**-14
-"""Activations are integers in steps of 6e-5: in the stages, 1.0 stands for one such step."""
-_LARGEST_ACTIVATION = 2.0**26
+_UNIT = 2.0**-12
+"""Activations are integers in steps of 2.4e-4: in the stages, 1.0 stands for one such step."""
+_LARGEST_ACTIVATION = 2.0**24
 """In steps: 4096."""
 _EXACT_BITS = 52
 _MEDIAN_BITS = 10
@@ -60,62 +61,61 @@ class HyperSynthesis:
     def __init__(self, network: MeanScaleHyperprior) -> None:
         first, first_relu, second, second_relu, third = cast(Any, network.h_s)
         self._channels = network.M
-        self._stages = [
-            _exact_up(first, first_relu.negative_slope),
-            _exact_up(second, second_relu.negative_slope),
-            _exact_same(third),
-        ]
+        up_axes, same_axes = (0, 2, 3), (1, 2, 3)
+        with torch.inference_mode():
+            weight, bias = _on_grid(first.weight, first.bias, up_axes, growth=1.0, finer_bits=0)
+            self._stages = [up(weight, bias, _to_grid(first_relu.negative_slope))]
+            weight, bias = _on_grid(second.weight, second.bias, up_axes)
+            self._stages.append(minimal(Up(weight, bias), _to_grid(second_relu.negative_slope)))
+            weight, bias = _on_grid(third.weight, third.bias, same_axes)
+            self._stages.append(minimal(Same(weight, bias)))
 
     @torch.inference_mode()
     def __call__(self, z_hat: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Return mu, float32, and scale indices, uint8, both [M, 4 * h, 4 * w], of z_hat [N, h, w].
 
-        z_hat must be on a grid of 2^-14 or coarser; values beyond +-4096 act as +-4096.
+        z_hat must be on a grid of 2^-12 or coarser; values beyond +-4096 act as +-4096.
         """
         channels, height, width = self._channels, 4 * z_hat.shape[1], 4 * z_hat.shape[2]
         mu = np.empty((channels, height, width), np.float32)
         indices = np.empty((channels, height, width), np.uint8)
-        steps = torch.from_numpy(z_hat)[None].div(_UNIT).clamp_(-_LARGEST_ACTIVATION, _LARGEST_ACTIVATION)
+        steps = torch.from_numpy(z_hat).permute(1, 2, 0).div(_UNIT)
+        steps.clamp_(-_LARGEST_ACTIVATION, _LARGEST_ACTIVATION)
         row = 0
-        for out in by_strips(self._stages, iter(torch.split(steps, _STRIP_HYPER_ROWS, dim=2))):
-            rows = slice(row, row + out.shape[2])
-            sigma_rows, mu_rows = out[0].mul(_UNIT).numpy().reshape(2, channels, -1, width)
-            mu[:, rows] = mu_rows
-            indices[:, rows] = scale_indices(sigma_rows)
-            row += out.shape[2]
+        with workers() as threads:
+            for out in by_strips(self._stages, torch.split(steps, _STRIP_HYPER_ROWS), threads):
+                rows = slice(row, row + out.shape[0])
+                sigma_rows, mu_rows = out.mul_(_UNIT).permute(2, 0, 1).reshape(2, channels, -1, width).numpy()
+                mu[:, rows] = mu_rows
+                indices[:, rows] = scale_indices(sigma_rows)
+                row += out.shape[0]
         return mu, indices
 
 
-def _exact_up(layer: nn.ConvTranspose2d, slope: float) -> Stage:
-    weight, bias = _on_grid(layer.weight, layer.bias, (0, 2, 3), output_dim=1)
+def _to_grid(slope: float) -> Then:
+    def run(x: Tensor) -> None:
+        functional.leaky_relu_(x, slope).round_().clamp_(-_LARGEST_ACTIVATION, _LARGEST_ACTIVATION)
 
-    def run(x: Tensor) -> Tensor:
-        return functional.conv_transpose2d(x, weight, bias, stride=2, padding=(4, 2), output_padding=1)
-
-    def to_grid(x: Tensor, out: Tensor) -> None:
-        x = functional.leaky_relu_(x, slope).round_()
-        torch.clamp(x, -_LARGEST_ACTIVATION, _LARGEST_ACTIVATION, out=out)
-
-    return Stage(run, to_grid, 1, 1)
-
-
-def _exact_same(layer: nn.Conv2d) -> Stage:
-    weight, bias = _on_grid(layer.weight, layer.bias, (1, 2, 3), output_dim=0)
-    return Stage(lambda x: functional.conv2d(x, weight, bias, padding=(0, 1)), copy, 1, 1)
+    return run
 
 
 def _on_grid(
-    weight: Tensor, bias: Tensor | None, summed: tuple[int, ...], *, output_dim: int
+    weight: Tensor,
+    bias: Tensor,
+    summed: tuple[int, ...],
+    *,
+    growth: float = INPUT_GROWTH * WEIGHT_GROWTH,
+    finer_bits: int = WEIGHT_BITS,
 ) -> tuple[Tensor, Tensor]:
     """Return float64 weight, and bias in activation steps, both multiples of the finest admissible 2^-bits.
 
-    Admissible: sum |w| * largest activation + |bias| stays below 2^52 multiples, in every output channel.
-    That bounds every partial sum in every order, fused or not.
+    Admissible: growth * sum |w| * largest activation + |bias| stays below 2^52 multiples of 2^-(bits +
+    finer_bits), in every output channel. That bounds every partial sum of products and of their
+    combinations in every order, fused or not: `growth` and `finer_bits` are what minimal filtering adds.
     """
-    weight = weight.detach().double()
-    bias = torch.zeros(weight.shape[output_dim]).double() if bias is None else bias.detach().double() / _UNIT
-    largest = float((weight.abs().sum(summed) * _LARGEST_ACTIVATION + bias.abs()).max())
-    bits = _EXACT_BITS - 1 - math.ceil(math.log2(max(largest, 1.0)))
+    weight, bias = weight.detach().double(), bias.detach().double() / _UNIT
+    largest = float((growth * weight.abs().sum(summed) * _LARGEST_ACTIVATION + bias.abs()).max())
+    bits = _EXACT_BITS - 1 - finer_bits - math.ceil(math.log2(max(largest, 1.0)))
     if bits < 8:
         raise WeightsError("h_s has weights so large that no grid holds them with exact sums")
     grid = 2.0**bits

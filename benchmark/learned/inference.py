@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -12,11 +11,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.learned.network import GDN, MeanScaleHyperprior
-from benchmark.learned.strips import Then, by_strips, copy, divisive_normalization, down, up, up_phases
+from benchmark.learned.strips import (
+    Then,
+    Workers,
+    by_strips,
+    divisive_normalization,
+    down,
+    minimal,
+    up_phases,
+    workers,
+)
+from benchmark.learned.winograd import Down, Up
 
 LATENT_STRIDE = 16
 """Pixels per latent along one axis."""
-_STRIP_LATENTS = 4
+_STRIP_LATENTS = 8
 """Latent rows at once. The decoder's sums may depend on it in the last bit: it is part of the format."""
 
 
@@ -27,12 +36,16 @@ class Transforms:
         self._network = network
         with torch.inference_mode():
             a, s = cast(Any, network.g_a), cast(Any, network.g_s)
-            self._analysis = [down(a[0], _gdn(a[1])), down(a[2], _gdn(a[3])), down(a[4], _gdn(a[5]))]
-            self._analysis.append(down(a[6], copy))
+            self._analysis = [
+                down(a[0], _gdn(a[1])),
+                minimal(Down(a[2].weight, a[2].bias), _gdn(a[3])),
+                minimal(Down(a[4].weight, a[4].bias), _gdn(a[5])),
+                minimal(Down(a[6].weight, a[6].bias)),
+            ]
             self._synthesis = [
-                up(s[0], _gdn(s[1])),
-                up(s[2], _gdn(s[3])),
-                up(s[4], _gdn(s[5])),
+                minimal(Up(s[0].weight, s[0].bias), _gdn(s[1])),
+                minimal(Up(s[2].weight, s[2].bias), _gdn(s[3])),
+                minimal(Up(s[4].weight, s[4].bias), _gdn(s[5])),
                 up_phases(s[6]),
             ]
 
@@ -43,13 +56,14 @@ class Transforms:
         `image` is uint8 [height, width, 3], sides multiples of 64.
         """
         strips = (_to_tensor(rows) for rows in _split(image, _STRIP_LATENTS * LATENT_STRIDE))
-        y = torch.cat(list(by_strips(self._analysis, strips)), dim=2)
+        with workers() as threads:
+            y = torch.cat(list(by_strips(self._analysis, strips, threads))).permute(2, 0, 1)[None]
         if self._network.linear_branch:
             for start in range(0, image.shape[0], _STRIP_LATENTS * LATENT_STRIDE):
                 rows = image[start : start + _STRIP_LATENTS * LATENT_STRIDE]
                 top = start // LATENT_STRIDE
                 y[:, :, top : top + rows.shape[0] // LATENT_STRIDE] += self._network.g_a_linear(
-                    _to_tensor(rows)
+                    _to_tensor(rows).permute(2, 0, 1)[None]
                 )
         return y, self._network.hyper_analysis(y)
 
@@ -57,19 +71,19 @@ class Transforms:
     def synthesis(self, y_hat: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Return the image, uint8 [16 * h, 16 * w, 3], of latents float32 [M, h, w].
 
-        It runs on one thread: oneDNN orders the sums of a convolution by the number of threads, and the last
-        bit of a sum decides some pixels (one image in 60, measured with 2 threads).
+        The number of threads has no influence on the pixels, as it would have on a convolution that oneDNN
+        runs on several: the last bit of a sum decides some pixels.
         """
-        with _one_thread():
-            return self._synthesis_in_order(y_hat)
+        with workers() as threads:
+            return self._synthesis_in_order(y_hat, threads)
 
-    def _synthesis_in_order(self, y_hat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _synthesis_in_order(self, y_hat: NDArray[np.float32], threads: Workers) -> NDArray[np.uint8]:
         _, height, width = y_hat.shape
         image = np.empty((height * LATENT_STRIDE, width * LATENT_STRIDE, 3), np.uint8)
-        latents = torch.from_numpy(y_hat)[None]
+        latents = torch.from_numpy(y_hat).permute(1, 2, 0)
         linear = _RowQueue(self._linear_synthesis(latents)) if self._network.linear_branch else None
         row = 0
-        for phases in by_strips(self._synthesis, _latent_strips(latents)):
+        for phases in by_strips(self._synthesis, torch.split(latents, _STRIP_LATENTS), threads):
             x_hat = _interleave(phases)
             if linear is not None:
                 x_hat += linear.take(x_hat.shape[0])
@@ -80,18 +94,8 @@ class Transforms:
 
     def _linear_synthesis(self, latents: Tensor) -> Iterator[Tensor]:
         """Yield the linear branch's part of the image, float32 [rows, width, 3], strip by strip."""
-        for strip in _latent_strips(latents):
-            yield self._network.g_s_linear(strip)[0].permute(1, 2, 0)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+        for strip in torch.split(latents, _STRIP_LATENTS):
+            yield self._network.g_s_linear(strip.permute(2, 0, 1)[None])[0].permute(1, 2, 0)
 
 
 class _RowQueue:
@@ -121,17 +125,11 @@ def _split(image: NDArray[np.uint8], rows: int) -> Iterator[NDArray[np.uint8]]:
 
 
 def _to_tensor(rows: NDArray[np.uint8]) -> Tensor:
-    """Return float32 [1, 3, rows, width] in [0, 1], channels-last in memory."""
-    return torch.from_numpy(rows).permute(2, 0, 1)[None].float().div_(255.0)
-
-
-def _latent_strips(latents: Tensor) -> Iterator[Tensor]:
-    for strip in torch.split(latents, _STRIP_LATENTS, dim=2):
-        yield strip.contiguous(memory_format=torch.channels_last)
+    """Return float32 [rows, width, 3] in [0, 1]."""
+    return torch.from_numpy(rows).float().div_(255.0)
 
 
 def _interleave(phases: Tensor) -> Tensor:
-    """Return float32 [2 * rows, 2 * width, 3] of the four phases, float32 [1, 12, rows, width]."""
-    _, _, rows, width = phases.shape
-    parts = phases[0].view(2, 2, 3, rows, width).permute(3, 0, 4, 1, 2)
-    return parts.reshape(2 * rows, 2 * width, 3)
+    """Return float32 [2 * rows, 2 * width, 3] of the four phases, float32 [rows, width, 12]."""
+    rows, width, _ = phases.shape
+    return phases.view(rows, width, 2, 2, 3).permute(0, 2, 1, 3, 4).reshape(2 * rows, 2 * width, 3)
