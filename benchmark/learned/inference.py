@@ -58,14 +58,16 @@ class Transforms:
         strips = (_to_tensor(rows) for rows in _split(image, _STRIP_LATENTS * LATENT_STRIDE))
         with workers() as threads:
             y = torch.cat(list(by_strips(self._analysis, strips, threads))).permute(2, 0, 1)[None]
-        if self._network.linear_branch:
-            for start in range(0, image.shape[0], _STRIP_LATENTS * LATENT_STRIDE):
-                rows = image[start : start + _STRIP_LATENTS * LATENT_STRIDE]
-                top = start // LATENT_STRIDE
-                y[:, :, top : top + rows.shape[0] // LATENT_STRIDE] += self._network.g_a_linear(
-                    _to_tensor(rows).permute(2, 0, 1)[None]
-                )
+            if self._network.linear_branch:
+                self._add_linear_analysis(image, y)
         return y, self._network.hyper_analysis(y)
+
+    def _add_linear_analysis(self, image: NDArray[np.uint8], y: Tensor) -> None:
+        top = 0
+        for rows in _split(image, _STRIP_LATENTS * LATENT_STRIDE):
+            added = self._network.g_a_linear(_to_tensor(rows).permute(2, 0, 1)[None])
+            y[:, :, top : top + added.shape[2]] += added
+            top += added.shape[2]
 
     @torch.inference_mode()
     def synthesis(self, y_hat: NDArray[np.float32]) -> NDArray[np.uint8]:
