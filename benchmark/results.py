@@ -37,6 +37,8 @@ SCHEMA = pa.schema(
 )
 """The columns of results.parquet, as Record documents them."""
 
+_WORDS = frozenset(field.name for field in SCHEMA if field.type == pa.string()) - {"error", "started_at"}
+
 TABLE = "results.parquet"
 JOURNAL = "_journal.jsonl"
 LOCK = "_lock"
@@ -170,29 +172,46 @@ def set_aside(folder: Path) -> Path | None:
     return target
 
 
-def read_results(path: Path) -> pd.DataFrame:
+def read_results(
+    path: Path, columns: Sequence[str] | None = None, *, words_as_categories: bool = False
+) -> pd.DataFrame:
     """Return the rows of a results folder (what a run has not merged yet included), or of one parquet file.
 
-    The columns are SCHEMA's. A row that was measured again appears once, with what was measured last.
+    The columns are SCHEMA's, or those of them that `columns` names: a report over a million rows reads what
+    it needs. With `words_as_categories`, text columns are pandas categoricals, a code a row instead of a
+    string; but not the free text `error`, nor `started_at`, whose order counts. A row that was measured again
+    appears once, with what was measured last.
     Raises StoreError if there are none, or if they have another schema version.
     """
     if path.is_dir() and not any((path / name).exists() for name in (TABLE, JOURNAL)):
         raise StoreError(f"{path}: holds no results; `bench run suite NAME` makes them")
     if not path.exists():
         raise StoreError(f"{path}: no such results; `bench run suite NAME` makes them")
-    table = _merged(path)[0] if path.is_dir() else _read_table(path)
-    frame: pd.DataFrame = table.to_pandas()
+    if path.is_dir():
+        # Which rows were measured again is told by SLOT: its columns are read along where a journal is left.
+        slots = SLOT if (path / JOURNAL).exists() and (path / JOURNAL).stat().st_size else ()
+        read = None if columns is None else list(dict.fromkeys([*columns, *slots]))
+        table = _merged(path, read, words_as_categories)[0]
+    else:
+        table = _read_table(path, columns, words_as_categories)
+    frame: pd.DataFrame = (table if columns is None else table.select(list(columns))).to_pandas()
     return frame
 
 
-def _merged(folder: Path) -> tuple[pa.Table, int]:
+def _merged(
+    folder: Path, columns: Sequence[str] | None = None, words_as_categories: bool = False
+) -> tuple[pa.Table, int]:
     """Return table and journal as one table, one row a slot, and how many journal lines were unreadable."""
     # The journal is read first: a row that is merged and dropped from it meanwhile is then in the table too.
     rows, unreadable = _read_journal(folder / JOURNAL)
-    table = _read_table(folder / TABLE) if (folder / TABLE).exists() else SCHEMA.empty_table()
+    if (folder / TABLE).exists():
+        table = _read_table(folder / TABLE, columns, words_as_categories)
+    else:
+        table = SCHEMA.empty_table().select(list(columns or SCHEMA.names))
     if not rows:
         return table, unreadable
-    table = pa.concat_tables([table, pa.Table.from_pylist(rows, schema=SCHEMA)])
+    added = pa.Table.from_pylist(rows, schema=SCHEMA).select(table.schema.names).cast(table.schema)
+    table = pa.concat_tables([table, added]).unify_dictionaries()
     last = {key: i for i, key in enumerate(zip(*(table[name].to_pylist() for name in SLOT), strict=True))}
     return table.take(sorted(last.values())), unreadable
 
@@ -212,18 +231,26 @@ def _read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
     return rows, unreadable
 
 
-def _read_table(path: Path) -> pa.Table:
+def _read_table(
+    path: Path, columns: Sequence[str] | None = None, words_as_categories: bool = False
+) -> pa.Table:
+    """Return the table with SCHEMA's columns, or these; text as dictionaries if `words_as_categories`."""
+    words = _WORDS if words_as_categories else frozenset()
     try:
-        table = pq.ParquetFile(path).read()
+        file = pq.ParquetFile(path, read_dictionary=sorted(words))
+        version = (file.schema_arrow.metadata or {}).get(b"bench_schema_version", b"?").decode()
+        if version != SCHEMA_VERSION or file.schema_arrow.names != SCHEMA.names:
+            raise StoreError(
+                f"{path}: has schema version {version}, this bench reads and writes version "
+                f"{SCHEMA_VERSION}; measure anew (`bench run suite NAME --fresh` moves the old results aside)"
+            )
+        table = file.read(columns=list(columns) if columns is not None else None)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path}: is no readable parquet file: {error}") from error
-    version = (table.schema.metadata or {}).get(b"bench_schema_version", b"?").decode()
-    if version != SCHEMA_VERSION or table.schema.names != SCHEMA.names:
-        raise StoreError(
-            f"{path}: has schema version {version}, this bench reads and writes version {SCHEMA_VERSION}; "
-            "measure anew (`bench run suite NAME --fresh` moves the old results aside)"
-        )
-    return table.cast(SCHEMA)
+    fields = [SCHEMA.field(name) for name in (columns if columns is not None else SCHEMA.names)]
+    coded = pa.dictionary(pa.int32(), pa.string())
+    shape = [field.with_type(coded) if field.name in words else field for field in fields]
+    return table.select([field.name for field in fields]).cast(pa.schema(shape, SCHEMA.metadata))
 
 
 def _write_table(table: pa.Table, path: Path) -> None:

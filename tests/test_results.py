@@ -74,6 +74,21 @@ def test_the_row_measured_last_counts(tmp_path: Path) -> None:
     ]
 
 
+def test_chosen_columns_as_categories_hold_the_same_rows(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.append([row(1, bpp=1.0), row(2, bpp=2.0)])
+    with Store(tmp_path) as store:
+        store.append([row(1, bpp=4.0, codec_version="later")])  # in the journal still: the slot must be known
+        chosen = ["bpp", "codec_version", "error", "started_at"]
+        lean = read_results(tmp_path, chosen, words_as_categories=True)
+        assert list(lean.columns) == chosen
+        assert isinstance(lean["codec_version"].dtype, pd.CategoricalDtype)
+        assert not isinstance(lean["started_at"].dtype, pd.CategoricalDtype)
+        whole = read_results(tmp_path)[chosen]
+        assert lean.astype(whole.dtypes.to_dict()).equals(whole)
+    assert read_results(tmp_path / TABLE, ["bpp"]).columns.tolist() == ["bpp"]
+
+
 def test_same_image_under_another_codec_point_or_dataset_is_another_row(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store.append([ROW, replace(ROW, codec="x"), replace(ROW, point=6.0), replace(ROW, dataset="e")])

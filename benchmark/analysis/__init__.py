@@ -1,7 +1,7 @@
 """From per-image records to rate-distortion curves, BD-rates with intervals, and verdicts."""
 
 from benchmark.analysis.bd import Bd, bd_of_curves, rate_savings
-from benchmark.analysis.comparison import compare, compare_all
+from benchmark.analysis.comparison import compare, compare_all, compare_grids
 from benchmark.analysis.curves import Curve, PerImageCurves, mean_curves, per_image_curves
 from benchmark.analysis.figures import Comparison, comparison_table
 from benchmark.analysis.intervals import Estimate
@@ -18,6 +18,7 @@ __all__ = [
     "bd_of_curves",
     "compare",
     "compare_all",
+    "compare_grids",
     "comparison_table",
     "mean_curves",
     "per_image_curves",

@@ -125,7 +125,11 @@ def pair_statuses(anchor: Doubts, test: Doubts, batch: BatchBd) -> list[tuple[St
         "duplicate_points": anchor.duplicates | test.duplicates,
         "too_few_points": anchor.too_few | test.too_few,
     }
-    return [joined([name for name, held in flags.items() if held[i]]) for i in range(len(usable))]
+    doubtful = np.logical_or.reduce(list(flags.values()))
+    return [
+        joined([name for name, held in flags.items() if held[i]]) if doubtful[i] else ("ok",)
+        for i in range(len(usable))
+    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from benchmark.analysis.figures import (
     no_mean_figure,
     no_per_image_figure,
 )
-from benchmark.analysis.grid import CodecGrid, Floats, codec_grids, complete
+from benchmark.analysis.grid import CodecGrid, Coverage, Floats, codec_grids, complete
 from benchmark.analysis.intervals import FEW_IMAGES, RESAMPLES, Estimate, bootstrap, estimate
 from benchmark.analysis.pchip import bd_batch, fronts
 from benchmark.analysis.status import Status, joined
@@ -83,7 +84,6 @@ def compare_all(
     seed: int = 0,
 ) -> list[Comparison]:
     """Compare every codec of the frame (or `codecs`) with `anchor`, as `compare` does, but not the anchor."""
-    options = Options(metric, rate, averaging, dataset, allow_mixed, resamples, seed)
     check_averaging(averaging, metric)
     named = (
         None
@@ -91,10 +91,33 @@ def compare_all(
         else list(dict.fromkeys([*codecs, *([anchor] if isinstance(anchor, str) else [])]))
     )
     grids = codec_grids(frame, metric, rate, codecs=named, dataset=dataset)
+    return compare_grids(
+        grids, anchor, averaging=averaging, allow_mixed=allow_mixed, resamples=resamples, seed=seed
+    )
+
+
+def compare_grids(
+    grids: Mapping[str, CodecGrid],
+    anchor: str | Curve,
+    *,
+    averaging: str = "per_image",
+    allow_mixed: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Comparison]:
+    """Compare every codec of `grids` (of one metric, see `codec_grids`) with `anchor`, but not the anchor.
+
+    Raises AnalysisError for an anchor without a grid, or an averaging that the metric does not have.
+    """
+    if not grids:
+        return []
+    first = next(iter(grids.values()))
+    check_averaging(averaging, first.metric)
+    options = Options(first.metric, first.rate, averaging, first.dataset, allow_mixed, resamples, seed)
     if isinstance(anchor, Curve):
         return [_with_curve(grid, anchor, options) for grid in grids.values()]
     if anchor not in grids:
-        raise AnalysisError(f"no results of the anchor {anchor!r}; the frame has {', '.join(grids)}")
+        raise AnalysisError(f"no results of the anchor {anchor!r}; the results have {', '.join(grids)}")
     return [_pair(grid, grids[anchor], options) for codec, grid in grids.items() if codec != anchor]
 
 
@@ -118,24 +141,45 @@ def _pair(codec: CodecGrid, anchor: CodecGrid, options: Options) -> Comparison:
     per_image = _per_image_figure(ours, theirs, options) if with_figures else no_per_image_figure(statuses)
     shares = _shares_points(codec, anchor)
     return Comparison(
-        codec=codec.codec,
-        anchor=anchor.codec,
-        dataset=codec.dataset,
-        metric=options.metric,
-        rate=options.rate,
-        averaging=options.averaging,
-        codec_curve=curve,
-        anchor_curve=anchor_curve,
+        **_of_curves(curve, anchor_curve, options),
         mean_curve=mean_figure,
         per_image=per_image,
         shares_points=shares,
         point_deltas=_point_deltas(ours, theirs, options) if shares and with_figures else (),
         images=ours.images,
-        coverage=coverage,
         resamples=options.resamples,
-        seed=options.seed,
         statuses=joined(statuses, mean_figure.statuses, per_image.statuses),
     )
+
+
+class _Leading(TypedDict):
+    """What every comparison says of its two curves and of how they were made."""
+
+    codec: str
+    anchor: str
+    dataset: str
+    metric: str
+    rate: str
+    averaging: str
+    codec_curve: Curve
+    anchor_curve: Curve
+    coverage: Coverage
+    seed: int
+
+
+def _of_curves(curve: Curve, anchor_curve: Curve, options: Options) -> _Leading:
+    return {
+        "codec": curve.label,
+        "anchor": anchor_curve.label,
+        "dataset": curve.dataset,
+        "metric": options.metric,
+        "rate": options.rate,
+        "averaging": options.averaging,
+        "codec_curve": curve,
+        "anchor_curve": anchor_curve,
+        "coverage": curve.coverage,
+        "seed": options.seed,
+    }
 
 
 def _mixed(codec: CodecGrid, anchor: CodecGrid) -> bool:
@@ -255,21 +299,12 @@ def _with_curve(grid: CodecGrid, anchor: Curve, options: Options) -> Comparison:
     if mixed and not options.allow_mixed:
         rate = quality = Estimate(None)
     return Comparison(
-        codec=grid.codec,
-        anchor=anchor.label,
-        dataset=grid.dataset,
-        metric=options.metric,
-        rate=options.rate,
-        averaging=options.averaging,
-        codec_curve=curve,
-        anchor_curve=anchor,
+        **_of_curves(curve, anchor, options),
         mean_curve=MeanCurveFigure(rate, quality, found.by_method, found.overlap, statuses),
         per_image=None,
         shares_points=False,
         point_deltas=(),
         images=ours.images,
-        coverage=coverage,
         resamples=0,
-        seed=options.seed,
         statuses=statuses,
     )

@@ -65,6 +65,8 @@ class CodecGrid:
 
     def only(self, keys: Sequence[str]) -> CodecGrid:
         """Return the grid of the images with these keys, in that order."""
+        if tuple(keys) == self.keys:
+            return self
         where = {key: j for j, key in enumerate(self.keys)}
         return self.take(np.arange(len(self.points)), np.array([where[key] for key in keys], dtype=np.intp))
 
@@ -192,8 +194,11 @@ def _images(rows: pd.DataFrame) -> tuple[NDArray[np.intp], tuple[str, ...], tupl
     name_codes, names = pd.factorize(rows["image"], sort=True)
     content_codes, contents = pd.factorize(rows["image_sha256"], sort=True)
     pairs, codes = np.unique(name_codes * len(contents) + content_codes, return_inverse=True)
-    found = [(str(names[pair // len(contents)]), str(contents[pair % len(contents)])) for pair in pairs]
-    return codes, tuple(name for name, _ in found), tuple("\0".join(both) for both in found)
+    # As lists: a million look-ups in a categorical or Arrow index take half a minute.
+    every_name, every_content = ([str(text) for text in found.tolist()] for found in (names, contents))
+    images = tuple(every_name[i] for i in (pairs // len(contents)).tolist())
+    shas = (every_content[i] for i in (pairs % len(contents)).tolist())
+    return codes, images, tuple(f"{name}\0{sha}" for name, sha in zip(images, shas, strict=True))
 
 
 def _column(rows: pd.DataFrame, name: str) -> Floats:
@@ -209,15 +214,20 @@ def complete(*grids: CodecGrid) -> tuple[list[CodecGrid], Coverage, tuple[Status
     not all grids have go; points that more than half of the remaining images lack go; images that still have
     a gap go. Returns the grids, what was left out, and the statuses that say so.
     """
-    common = set(grids[0].keys).intersection(*(grid.keys for grid in grids[1:]))
-    shared = [key for key in grids[0].keys if key in common]
+    shared = list(grids[0].keys)
+    if any(grid.keys != grids[0].keys for grid in grids):
+        common = set(shared).intersection(*(grid.keys for grid in grids[1:]))
+        shared = [key for key in shared if key in common]
     cut = [grid.only(shared) for grid in grids]
     gaps = [~np.isfinite(grid.values) | ~np.isfinite(grid.rates) | (grid.rates <= 0) for grid in cut]
     keep_points = [gap.mean(axis=1) <= 0.5 if len(shared) else np.zeros(len(gap), dtype=bool) for gap in gaps]
     keep_images = np.ones(len(shared), dtype=bool)
     for gap, keep in zip(gaps, keep_points, strict=True):
         keep_images &= ~gap[keep].any(axis=0)
-    kept = [grid.take(keep, keep_images) for grid, keep in zip(cut, keep_points, strict=True)]
+    kept = [
+        grid if keep.all() and keep_images.all() else grid.take(keep, keep_images)
+        for grid, keep in zip(cut, keep_points, strict=True)
+    ]
     every = {key: name for grid in grids for key, name in zip(grid.keys, grid.images, strict=True)}
     used = set(kept[0].keys)
     coverage = Coverage(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmark.analysis import MEANING, Status
 from benchmark.report import savings as savings_module
-from benchmark.report.layout import rd_window
+from benchmark.report.layout import rd_window, savings_view
 from benchmark.report.summary import Summary
 
 DATASET_TITLES = {"kodak": "Kodak", "tecnick": "TecNick", "demo": "Demo"}
@@ -57,9 +57,16 @@ def savings(summary: Summary, metrics: Sequence[str], max_bpp: float | None = No
         "(PCHIP through log rate over dB; below 0 is a saving). Bands: 95 % of "
         f"{savings_module.RESAMPLES} paired bootstrap resamples over the images that all codecs share."
     )
-    return " ".join(
-        [how, *(f"{short_label(m)}: {averaging(summary, m)}." for m in metrics), *doubts(summary, metrics)]
-    )
+    said = [how]
+    for metric in metrics:
+        said.append(f"{short_label(metric)}: {averaging(summary, metric)}.")
+        found = summary.savings[metric][summary.anchor]
+        view = savings_view(found, list(summary.drawn(metric).values()))
+        if view.outside:
+            said.append(f"Beyond the {short_label(metric)} axes, not shown: {', '.join(view.outside)}.")
+        if view.in_part:
+            said.append(f"Beyond the {short_label(metric)} axis in part: {', '.join(view.in_part)}.")
+    return " ".join([*said, *doubts(summary, metrics)])
 
 
 def per_image(summary: Summary, metrics: Sequence[str], max_bpp: float | None = None) -> str:
@@ -80,8 +87,8 @@ def times(summary: Summary, metric: str) -> str:
     left_out = {codec: s.rows_left_out for codec, s in summary.speeds.items() if s.rows_left_out}
     missing = [codec for codec in summary.codecs if codec not in summary.speeds]
     said = [
-        f"{short_label(metric)} BD-rate against {summary.anchor} over mean coding time, on {title(summary)}; "
-        f"{speed.condition}. Encoding and decoding are timed apart, after a warm-up. "
+        f"{short_label(metric)} BD-rate against {summary.anchor} over median coding time, on "
+        f"{title(summary)}; {speed.condition}. Encoding and decoding are timed apart, after a warm-up. "
         "Horizontal bars: quartiles over images and points; vertical bars: 95 % interval of the BD-rate."
     ]
     if left_out:

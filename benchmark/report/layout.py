@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.analysis import Curve
 from benchmark.analysis.grid import Floats
+from benchmark.report.savings import Savings
 
 CLOSE_SHARE = 0.025
 """Curves nearer than this share of the axis, on average, cannot be told apart without an inset."""
@@ -93,6 +95,52 @@ def rd_window(curves: Sequence[Curve], max_bpp: float | None = None) -> Window:
     return Window((0.0, right), (low - pad, high + pad))
 
 
+_MIN_SHARE_SHOWN = 0.25
+
+
+@dataclass(frozen=True)
+class SavingsView:
+    """The range that a savings plot shows: qualities (dB), rates (percent); and the codecs that leave it.
+
+    Of those `outside` little or nothing is within, and it is not drawn; those `in_part` run beyond its upper
+    end.
+    """
+
+    quality: tuple[float, float]
+    rate: tuple[float, float]
+    outside: tuple[str, ...]
+    in_part: tuple[str, ...]
+
+
+def savings_view(savings: Mapping[str, Savings], curves: Sequence[Curve]) -> SavingsView:
+    """Return the range to show: the RD plot's qualities, and every rate but those far above most others.
+
+    A codec that needs four times the anchor's rate must not press the others, which differ by a few
+    percent, into one line. What lies beyond is named in the caption.
+    """
+    found = {name: s for name, s in savings.items() if len(s.qualities) > 1}
+    low, high = rd_window(curves).quality
+    qualities = np.concatenate([s.qualities for s in found.values()])
+    left, right = max(low, float(qualities.min())), min(high, float(qualities.max()))
+    if left >= right:
+        left, right = float(qualities.min()), float(qualities.max())
+    within = {n: (s.qualities >= left) & (s.qualities <= right) for n, s in found.items()}
+    rates = {n: s.rate_percent[within[n]] for n, s in found.items() if within[n].any()}
+    tops = sorted(float(r.max()) for r in rates.values())
+    limit = max(1.6 * tops[(len(tops) - 1) // 2], 10.0)
+    bottom = min(float(r.min()) for r in rates.values())
+    top = min(tops[-1], limit)
+    pad = 0.06 * (max(top, 0.0) - min(bottom, 0.0) or 1.0)
+    shown = {n: r for n, r in rates.items() if (r <= limit + pad).mean() >= _MIN_SHARE_SHOWN}
+    ends = np.concatenate([found[n].qualities[within[n]] for n in shown])
+    return SavingsView(
+        (float(ends.min()), float(ends.max())),
+        (min(bottom, 0.0) - pad, max(top, 0.0) + pad),
+        outside=tuple(n for n in found if n not in shown),
+        in_part=tuple(n for n, r in shown.items() if r.max() > limit + pad),
+    )
+
+
 def free_box(
     samples: Floats, width: float, height: float, corners: Sequence[tuple[float, float]], margin: float = 0.02
 ) -> Box | None:
@@ -103,12 +151,13 @@ def free_box(
     if width > 1 - 2 * margin or height > 1 - 2 * margin:
         return None
     xs, ys = (np.linspace(margin, 1 - size - margin, 28) for size in (width, height))
-    free = [
-        box
-        for x in xs
-        for y in ys
-        if not (box := Box(float(x), float(y), width, height)).holds(samples, margin)
-    ]
+    counts = _counts_below(samples)
+    (left, right), (below, above) = (
+        (_cell(at - margin), _cell(at + size + margin) + 1) for at, size in ((xs, width), (ys, height))
+    )
+    rows, columns = np.ix_(right, above), np.ix_(left, below)
+    held = counts[rows] - counts[np.ix_(left, above)] - counts[np.ix_(right, below)] + counts[columns]
+    free = [Box(float(xs[i]), float(ys[j]), width, height) for i, j in np.argwhere(held == 0)]
     if not free:
         return None
 
@@ -120,6 +169,23 @@ def free_box(
         return round(min(distances), 6), int(np.argmin(distances))
 
     return min(free, key=cost)
+
+
+_CELLS = 250
+
+
+def _cell(fractions: Floats) -> NDArray[np.intp]:
+    cells: NDArray[np.intp] = np.clip(np.floor(fractions * _CELLS), 0, _CELLS - 1).astype(np.intp)
+    return cells
+
+
+def _counts_below(samples: Floats) -> NDArray[np.intp]:
+    """Return how many samples lie left of and below each corner of a grid: a box is then four look-ups."""
+    seen = samples[((samples >= 0) & (samples <= 1)).all(axis=1)]
+    counts = np.zeros((_CELLS + 1, _CELLS + 1), dtype=np.intp)
+    np.add.at(counts, (_cell(seen[:, 0]) + 1, _cell(seen[:, 1]) + 1), 1)
+    summed: NDArray[np.intp] = counts.cumsum(axis=0).cumsum(axis=1)
+    return summed
 
 
 def close_region(curves: Sequence[Curve], window: Window) -> Window | None:

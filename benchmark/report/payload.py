@@ -14,7 +14,7 @@ from benchmark.analysis.curves import METRIC_LABELS
 from benchmark.analysis.grid import CodecGrid
 from benchmark.report import captions
 from benchmark.report import savings as savings_module
-from benchmark.report.layout import rd_window
+from benchmark.report.layout import rd_window, savings_view
 from benchmark.report.style import Style
 from benchmark.report.summary import Summary
 
@@ -68,9 +68,10 @@ def page_data(summary: Summary, library: Library, library_styles: Mapping[str, S
             for m in summary.metrics
         },
         "savings": _savings(summary),
+        "savingsViews": _savings_views(summary),
         "savingsResamples": savings_module.RESAMPLES,
         "speeds": {
-            c: {"encode": _short(s.encode.mean), "decode": _short(s.decode.mean)}
+            c: {"encode": _short(s.encode.median), "decode": _short(s.decode.median)}
             for c, s in summary.speeds.items()
         },
         "timeNote": time_note(summary),
@@ -105,7 +106,7 @@ def time_note(summary: Summary) -> str:
     """Say under what condition times were taken."""
     if not summary.speeds:
         return "none recorded."
-    return f"means per megapixel, {next(iter(summary.speeds.values())).condition}."
+    return f"medians per megapixel, {next(iter(summary.speeds.values())).condition}."
 
 
 def shown_images(summary: Summary, grids: Mapping[str, Mapping[str, CodecGrid]]) -> tuple[str, ...]:
@@ -148,6 +149,7 @@ def _look(name: str, style: Style, point_name: str, more: bool, note: str) -> di
         "color": style.colour,
         "marker": style.marker,
         "published": style.published,
+        "broken": style.broken,
         "pointName": point_name,
         "more": more,
         "note": note,
@@ -249,6 +251,20 @@ def _savings(summary: Summary) -> dict[str, Any]:
         }
         for m, by_anchor in summary.savings.items()
     }
+
+
+def _savings_views(summary: Summary) -> dict[str, Any]:
+    """Return where each savings chart opens, and which codecs are beyond that range, wholly or in part."""
+    found: dict[str, dict[str, Any]] = {}
+    for metric, by_anchor in summary.savings.items():
+        drawn = list(summary.drawn(metric).values())
+        for anchor, by_codec in by_anchor.items():
+            if any(len(s.qualities) > 1 for s in by_codec.values()):
+                view = savings_view(by_codec, drawn)
+                beyond = [*view.outside, *view.in_part]
+                place = {"x": list(view.quality), "y": list(view.rate), "beyond": beyond}
+                found.setdefault(metric, {})[anchor] = place
+    return found
 
 
 def _exact(value: float) -> float | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.errors import BenchError, StoreError
-from benchmark.report.summary import Summary, summarize
+from benchmark.report.summary import COLUMNS, Summary, summarize
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ def _suite_order(name: str) -> tuple[str, ...]:
 
 
 def read(asked: Asked, codecs: Sequence[str] = ()) -> pd.DataFrame:
-    """Read the results, of these codecs alone if any is named.
+    """Read what a report needs of the results (`summary.COLUMNS`), of these codecs alone if any is named.
 
     Raises StoreError if there are none, AnalysisError for a codec without results.
     """
     from benchmark.analysis.grid import rows_of
     from benchmark.results import read_results
 
-    return rows_of(read_results(asked.path), list(codecs) or None)
+    return rows_of(read_results(asked.path, COLUMNS, words_as_categories=True), list(codecs) or None)
 
 
 def summarize_suite(

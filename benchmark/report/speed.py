@@ -14,9 +14,12 @@ SECONDS = ("encode_seconds", "decode_seconds")
 
 @dataclass(frozen=True)
 class Spread:
-    """Seconds per megapixel over a codec's rows: mean and quartiles."""
+    """Seconds per megapixel over a codec's rows: median and quartiles.
 
-    mean: float
+    Not the mean: one row in which the machine was busy with something else would carry it away.
+    """
+
+    median: float
     low: float
     high: float
 
@@ -56,12 +59,12 @@ def speeds(good: pd.DataFrame) -> Mapping[str, Speed]:
     per_megapixel = pd.DataFrame({name: held[name] / megapixels for name in SECONDS}).groupby(
         held["codec"], sort=False
     )
-    means, counts = per_megapixel.mean(), per_megapixel.size()
+    medians, counts = per_megapixel.median(), per_megapixel.size()
     lows, highs = per_megapixel.quantile(0.25), per_megapixel.quantile(0.75)
     every = timed["codec"].value_counts()
 
     def spread(codec: str, name: str) -> Spread:
-        return Spread(*(float(table[name][codec]) for table in (means, lows, highs)))
+        return Spread(*(float(table[name][codec]) for table in (medians, lows, highs)))
 
     return {
         str(codec): Speed(
@@ -73,5 +76,5 @@ def speeds(good: pd.DataFrame) -> Mapping[str, Speed]:
             int(counts[codec]),
             int(every[codec] - counts[codec]),
         )
-        for codec in means.index
+        for codec in medians.index
     }

@@ -19,8 +19,9 @@ MAX_DOTS = 200
 
 
 def draw_strips(ax: Axes, summary: Summary, metric: str, width_inches: float) -> None:
-    """Draw the strips of all codecs against the anchor, best on top."""
+    """Draw the strips of all codecs against the anchor, that with the best mean of images on top."""
     rows = [c for c in summary.against(metric) if c.per_image is not None and c.per_image.n_images]
+    rows.sort(key=lambda c: (c.per_image and c.per_image.rate.value) or 0.0)
     for y, comparison in enumerate(rows):
         assert comparison.per_image is not None
         values = comparison.per_image.table["bd_rate_percent"].to_numpy(np.float64)

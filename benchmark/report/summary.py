@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.analysis import Comparison, Curve, compare_all
+from benchmark.analysis import Comparison, Curve, compare_grids
 from benchmark.analysis.curves import AVERAGINGS, mean_curve
 from benchmark.analysis.grid import METRICS, CodecGrid, codec_grids, complete, only_dataset
 from benchmark.analysis.intervals import RESAMPLES
@@ -188,14 +188,7 @@ def _by_metric(
     comparisons = {}
     for name, by in anchors.items():
         resamples = enough if name == anchor else min(enough, OTHER_ANCHOR_RESAMPLES)
-        found = compare_all(
-            rows,
-            by,
-            metric,
-            averaging=averaging,
-            allow_mixed=allow_mixed,
-            resamples=resamples,
-        )
+        found = compare_grids(grids, by, averaging=averaging, allow_mixed=allow_mixed, resamples=resamples)
         comparisons[name] = {c.codec: c for c in found}
     figured = metric in FIGURE_METRICS
     savings = rate_savings_with_intervals(grids, anchors, averaging) if figured else {}
@@ -223,12 +216,15 @@ _NUMBERS = (
     "dataset_size", "point", "width", "height", "bpp", *METRICS, "encode_seconds", "decode_seconds",
     "jobs", "threads",
 )  # fmt: skip
+_TEXTS = ("error", "started_at")
+COLUMNS = (*_WORDS, *_NUMBERS, *_TEXTS)
+"""The columns of the results that a report reads."""
 
 
 def light(frame: pd.DataFrame) -> pd.DataFrame:
     """Return what a report needs of the rows, words as categories: a million rows are grouped at a glance."""
     columns: dict[str, pd.Series[Any]] = {name: frame[name].astype("category") for name in _WORDS}
-    columns |= {name: frame[name] for name in (*_NUMBERS, "error", "started_at")}
+    columns |= {name: frame[name] for name in (*_NUMBERS, *_TEXTS)}
     return pd.DataFrame(columns)
 
 

@@ -86,8 +86,8 @@ def _row(summary: Summary, c: Comparison) -> Row:
         median=number(own.median_rate_percent, signed=True) if own else DASH,
         better=better,
         quality=number(c.mean_curve.quality.value, 3, signed=True),
-        encode=f"{speed.encode.mean:.3g}" if speed else DASH,
-        decode=f"{speed.decode.mean:.3g}" if speed else DASH,
+        encode=f"{speed.encode.median:.3g}" if speed else DASH,
+        decode=f"{speed.decode.median:.3g}" if speed else DASH,
         statuses=statuses(c),
     )
 
@@ -236,8 +236,8 @@ def bd_frame(summary: Summary) -> pd.DataFrame:
     """Return the BD table of every metric against the report's anchor (see `comparison_table`)."""
     frame = comparison_table([c for metric in summary.metrics for c in summary.against(metric)])
     for side in ("encode", "decode"):
-        means = {codec: getattr(speed, side).mean for codec, speed in summary.speeds.items()}
-        frame[f"{side}_seconds_per_megapixel"] = frame["codec"].map(means).astype(float)
+        medians = {codec: getattr(speed, side).median for codec, speed in summary.speeds.items()}
+        frame[f"{side}_seconds_per_megapixel"] = frame["codec"].map(medians).astype(float)
     return frame
 
 
@@ -332,7 +332,7 @@ def _time_rows(summary: Summary) -> Iterator[dict[str, Any]]:
             yield {
                 **about,
                 "figure": f"{side}_seconds_per_megapixel",
-                "value": spread.mean,
+                "value": spread.median,
                 "low": spread.low,
                 "high": spread.high,
                 "unit": "s/MP",

@@ -8,6 +8,7 @@ import pytest
 from report_small_run import SUITE, SmallRun, photograph
 
 from benchmark.report import request, write
+from benchmark.results import read_results
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +35,8 @@ def small_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_run(small_results: Path) -> SmallRun:
     """Report on the small run, in every format."""
     asked = request.find("small", small_results.parent)
-    frame = request.read(asked)
-    summary = request.summarize_suite(asked, frame, "jpeg")
+    frame = read_results(asked.path)
+    summary = request.summarize_suite(asked, request.read(asked), "jpeg")
     folder = small_results.parent.parent / "report"
     written = write.write_report(summary, folder, results=small_results)
     return SmallRun(small_results, folder, frame, summary, written)

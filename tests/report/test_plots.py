@@ -14,8 +14,9 @@ from benchmark.analysis import Curve
 from benchmark.analysis.grid import Coverage
 from benchmark.report import captions, layout
 from benchmark.report.plots import draw_all
+from benchmark.report.savings import Savings
 from benchmark.report.strips import MAX_DOTS, swarm, thinned
-from benchmark.report.style import COLOURS, styles
+from benchmark.report.style import COLOURS, MARKERS, styles
 
 
 def curve(label: str, rates: list[float], qualities: list[float]) -> Curve:
@@ -50,13 +51,16 @@ def test_captions_say_images_averaging_and_doubts(small_run: SmallRun) -> None:
     assert "fewer than ten images" in caption
 
 
-def test_styles_differ_for_up_to_49_codecs() -> None:
-    names = [f"codec {i}" for i in range(49)]
+def test_styles_differ_for_up_to_121_codecs() -> None:
+    names = [f"codec {i}" for i in range(121)]
     assert len({(s.colour, s.marker) for s in styles(names).values()}) == len(names)
     looks = styles(["a"], ["a (published)"])
     assert looks["a"].line["linestyle"] == "-"
     assert looks["a (published)"].line["linestyle"] == "--"
-    assert len(set(COLOURS)) == 7
+    assert len(set(COLOURS)) == len(set(MARKERS)) == 11
+    looks = styles(names[:16])
+    lines = {(s.line["color"], str(s.line["linestyle"])) for s in looks.values()}
+    assert len(lines) == 16, "no two of sixteen codecs share both colour and dashes"
 
 
 def test_a_far_outlier_does_not_squeeze_the_others() -> None:
@@ -104,3 +108,36 @@ def test_a_formula_in_a_name_is_drawn_as_text(small_run: SmallRun) -> None:
     svg = (small_run.report / "plots" / "rd-psnr.svg").read_text(encoding="utf-8")
     assert "<script" not in svg
     assert EVIL in small_run.summary.styles
+
+
+def test_a_codec_far_off_does_not_press_the_savings_of_the_others_together() -> None:
+    qualities = np.linspace(28, 38, 100)
+
+    def saving(rate: float) -> Savings:
+        rates = np.full(100, rate)
+        return Savings(qualities, rates, rates - 1, rates + 1)
+
+    curves = [curve("a", [0.1, 0.5, 1.0], [28, 33, 38])]
+    view = layout.savings_view({"near": saving(-3), "nearer": saving(-5), "off": saving(250)}, curves)
+    assert view.outside == ("off",)
+    assert view.rate[1] - view.rate[0] < 20
+    whole = layout.savings_view({"near": saving(20), "far": saving(30)}, curves)
+    assert whole.outside == whole.in_part == ()
+    assert whole.rate[0] < 0
+    assert whole.rate[1] > 30
+
+
+def test_free_place_agrees_with_a_search_by_hand() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        samples = rng.random((60, 2))
+        width, height = rng.uniform(0.05, 0.3, 2)
+        box = layout.free_box(samples, width, height, [(1.0, 0.0)])
+        places = [
+            layout.Box(x, y, width, height)
+            for x in np.linspace(0.02, 0.98 - width, 28)
+            for y in np.linspace(0.02, 0.98 - height, 28)
+        ]
+        assert box is None or not box.holds(samples, 0.02)
+        roomy = [place for place in places if not place.holds(samples, 0.03)]
+        assert box is not None or not roomy

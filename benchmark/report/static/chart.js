@@ -52,7 +52,7 @@ class LineChart {
     const view = this.view || this.home;
     const of = (v) => (this.logX ? Math.log10(v) : v);
     const back = (v) => (this.logX ? 10 ** v : v);
-    const low = this.logX ? Math.max(view.x[0], view.x[1] / 1000, this.smallest()) : view.x[0];
+    const low = this.logX ? Math.max(view.x[0], view.x[1] / 1e7, this.smallest()) : view.x[0];
     const [a, b] = [of(low), of(view.x[1])];
     const [c, d] = view.y;
     return {
@@ -77,6 +77,7 @@ class LineChart {
     this.svg.setAttribute("height", this.height);
     const clip = `clip-${this.host.id}`;
     const { area } = scale;
+    this.taken = this.series.filter((s) => s.named).flatMap((s) => s.points.map((p) => ({ x: scale.x(p.x) - 5, y: scale.y(p.y) + 5, width: 10, height: 10 })));
     const body = svg("g", { "clip-path": `url(#${clip})` }, this.series.map((s) => this.line(s, scale)));
     this.dots = svg("g", { "clip-path": `url(#${clip})` }, this.series.map((s) => this.markers(s, scale)));
     this.ring = svg("circle", { class: "ring", r: 8, visibility: "hidden" });
@@ -113,7 +114,7 @@ class LineChart {
 
   line(s, { x, y }) {
     const at = s.points.map((p) => `${x(p.x).toFixed(2)} ${y(p.y).toFixed(2)}`);
-    const g = svg("g", { class: `series c${s.color}${s.dashed ? " dashed" : ""}${s.faint ? " faint" : ""}` });
+    const g = svg("g", { class: `series c${s.color}${s.dashed ? " dashed" : s.broken ? " broken" : ""}${s.faint ? " faint" : ""}` });
     const sure = s.points.filter((p) => isNumber(p.low) && isNumber(p.high));
     if (sure.length > 1) {
       const up = sure.map((p) => `${x(p.x).toFixed(2)} ${y(p.high).toFixed(2)}`);
@@ -127,9 +128,22 @@ class LineChart {
   markers(s, { x, y }) {
     if (s.faint || s.bare) return svg("g");
     const shape = markerPath(s.marker, 4.2);
-    const label = (p) => svg("text", { class: "name", x: x(p.x) + 9, y: y(p.y) - 6 }, s.name);
-    return svg("g", { class: `series c${s.color}${s.dashed ? " hollow" : ""}` }, s.named ? s.points.map(label) : [], s.points.map((p) =>
+    const names = s.named ? s.points.map((p) => this.name(s.name, x(p.x), y(p.y))) : [];
+    return svg("g", { class: `series c${s.color}${s.dashed ? " hollow" : ""}` }, names, s.points.map((p) =>
       svg("path", { class: "dot", d: shape, transform: `translate(${x(p.x).toFixed(2)} ${y(p.y).toFixed(2)})` })));
+  }
+
+  // A mark's name beside it where that hides neither a mark nor another name; else the legend has to do.
+  name(text, px, py) {
+    const width = 7.2 * text.length;
+    const [area, height] = [this.scale.area, 14];
+    const spots = [[px + 9, py - 6], [px + 9, py + 15], [px - 9 - width, py - 6], [px - 9 - width, py + 15], [px - width / 2, py - 11], [px - width / 2, py + 21]];
+    const apart = ([x, y]) => x > area.x0 && x + width < area.x1 && y - height > area.y1 && y < area.y0
+      && this.taken.every((b) => x + width < b.x || x > b.x + b.width || y < b.y - b.height || y - height > b.y);
+    const spot = spots.find(apart);
+    if (!spot) return svg("g");
+    this.taken.push({ x: spot[0], y: spot[1], width, height });
+    return svg("text", { class: "name", x: spot[0], y: spot[1] }, text);
   }
 
   place(event) {

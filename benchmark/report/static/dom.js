@@ -54,7 +54,7 @@ function niceTicks(low, high, wanted = 6) {
   if (!(span > 0)) return [low];
   const raw = span / wanted;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999) || 10 * power;
+  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999) || 10 * power;
   const ticks = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * span; i += 1) ticks.push(i * step);
   return ticks;
@@ -74,9 +74,20 @@ function logTicks(low, high) {
 
 function tickText(value, ticks) {
   const step = ticks.length > 1 ? Math.min(...ticks.slice(1).map((t, i) => t - ticks[i])) : 1;
-  const digits = Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
-  const text = fixed(value, digits);
-  return text.includes(".") && digits > 1 ? text.replace(/0+$/, "").replace(/\.$/, "") : text;
+  // As many digits as the tick's own value needs: a label must never be a rounded one.
+  let digits = 0;
+  while (digits < 6 && ticks.some((t) => Math.abs(Number(t.toFixed(digits)) - t) > 1e-6 * step)) digits += 1;
+  return fixed(value, digits);
+}
+
+// A star of n points whose inner corners lie at `inner` of the radius r; 1 gives a polygon.
+function ngon(n, r, inner, turn = 0) {
+  const corner = (k) => {
+    const radius = k % 2 ? r * (inner === 1 ? Math.cos(Math.PI / n) : inner) : r;
+    const angle = (k * Math.PI) / n - Math.PI / 2 + turn;
+    return `${(radius * Math.cos(angle)).toFixed(2)} ${(radius * Math.sin(angle)).toFixed(2)}`;
+  };
+  return `M ${Array.from({ length: 2 * n }, (_, k) => corner(k)).join(" L ")} Z`;
 }
 
 // The outlines of the paper's markers, as SVG paths around (0, 0).
@@ -91,6 +102,10 @@ function markerPath(index, r) {
     `M 0 ${t} L ${t} ${-s} H ${-t} Z`,
     `M ${-r / 3} ${-r} H ${r / 3} V ${-r / 3} H ${r} V ${r / 3} H ${r / 3} V ${r} H ${-r / 3} V ${r / 3} H ${-r} V ${-r / 3} H ${-r / 3} Z`,
     `M ${-t} 0 L ${s} ${-t} V ${t} Z`,
+    ngon(4, r * 1.2, 0.5, Math.PI / 4),
+    `M ${t} 0 L ${-s} ${-t} V ${t} Z`,
+    ngon(5, r * 1.1, 1),
+    ngon(5, r * 1.5, 0.42),
   ];
   return shapes[index % shapes.length];
 }

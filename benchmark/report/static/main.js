@@ -8,7 +8,7 @@ const looks = new Map(DATA.codecs.map((c) => [c.name, c]));
 const imageAt = new Map(DATA.images.map((name, i) => [name, i]));
 const metricOf = (key) => DATA.metrics.find((m) => m.key === key);
 const comparisons = () => (DATA.comparisons[state.metric] || {})[state.anchor] || [];
-const MARKS = ["\u25cf", "\u25a0", "\u25b2", "\u25c6", "\u25bc", "\u271a", "\u25c0"];
+const MARKS = ["\u25cf", "\u25a0", "\u25b2", "\u25c6", "\u25bc", "\u271a", "\u25c0", "\u2716", "\u25b6", "\u2b1f", "\u2605"];
 let viewer = null;
 
 const metricText = (p) => DATA.metrics.filter((m) => isNumber(p[m.key])).slice(0, 2)
@@ -17,7 +17,7 @@ const metricText = (p) => DATA.metrics.filter((m) => isNumber(p[m.key])).slice(0
 function series(name, points, subject, metric, faint = false) {
   const look = looks.get(name);
   return {
-    name, color: look.color, marker: look.marker, dashed: look.published, faint,
+    name, color: look.color, marker: look.marker, dashed: look.published, broken: look.broken, faint,
     points: points.map(([point, bpp, quality, raw]) => ({
       x: bpp, y: quality, lines: [
         subject, ...(point === null ? [] : [`${look.pointName} ${pointText(point)}`]), `${fixed(bpp, 4)} bpp`,
@@ -73,14 +73,10 @@ function drawSavings() {
       lines: [`at ${fixed(q, 2)} dB: ${percent(s.rate[i])} rate`, `95 %: ${interval(s.low[i], s.high[i])}`],
     })),
   }));
-  const span = (values) => {
-    const [low, high] = [Math.min(...values), Math.max(...values)];
-    return [low - 0.05 * (high - low || 1), high + 0.05 * (high - low || 1)];
-  };
-  const points = all.flatMap((s) => s.points);
-  const view = points.length ? { x: span(points.map((p) => p.x)), y: span([0, ...points.flatMap((p) => [p.y, p.low, p.high]).filter(isNumber)]) } : { x: [0, 1], y: [0, 1] };
+  const view = ((DATA.savingsViews[state.metric] || {})[state.anchor]) || { x: [0, 1], y: [0, 1], beyond: [] };
+  const beyond = view.beyond.filter((name) => !state.hidden.has(name));
   savingsChart.show({ series: all, xLabel: metric.label, yLabel: `Rate against ${state.anchor} (%)`, view, zeroLine: true, empty: "No curve shares a quality range with this anchor." });
-  byId("savings-note").textContent = `Mean curves at equal quality; below 0 is fewer bits than ${state.anchor}. Bands: 95 % of ${DATA.savingsResamples} paired bootstrap resamples over images that all codecs share.`;
+  byId("savings-note").textContent = `Mean curves at equal quality; below 0 is fewer bits than ${state.anchor}. Bands: 95 % of ${DATA.savingsResamples} paired bootstrap resamples over images that all codecs share.${beyond.length ? ` Beyond the range shown, wholly or in part: ${beyond.join(", ")}; "Show all points" shows them.` : ""}`;
 }
 
 const better = (c) => (c.images ? `${c.better} of ${c.images}` : "\u2013");
@@ -101,8 +97,8 @@ const BD_COLUMNS = [
   { title: "Spread", hint: "Standard deviation over images, in percentage points", text: (c) => fixed(c.spread, 2), value: (c) => c.spread },
   { title: "Better on", hint: "Images with a negative BD-rate", text: better, value: (c) => (c.images ? c.better / c.images : null) },
   { title: "BD-quality", hint: "Mean difference in quality at equal rate, of the mean curves", text: (c) => (isNumber(c.quality) ? `${fixed(c.quality, 3, true)} dB` : "\u2013"), value: (c) => c.quality },
-  { title: "Encode", hint: "Mean time per megapixel", text: (c) => seconds(speedOf(c.codec, "encode")), value: (c) => speedOf(c.codec, "encode") },
-  { title: "Decode", hint: "Mean time per megapixel", text: (c) => seconds(speedOf(c.codec, "decode")), value: (c) => speedOf(c.codec, "decode") },
+  { title: "Encode", hint: "Median time per megapixel", text: (c) => seconds(speedOf(c.codec, "encode")), value: (c) => speedOf(c.codec, "encode") },
+  { title: "Decode", hint: "Median time per megapixel", text: (c) => seconds(speedOf(c.codec, "decode")), value: (c) => speedOf(c.codec, "decode") },
 ];
 
 const speedOf = (codec, side) => (DATA.speeds[codec] ? DATA.speeds[codec][side] : null);
@@ -112,19 +108,25 @@ function drawTables() {
   const metric = metricOf(state.metric);
   bdTable.caption = `BD-rate on ${metric.short} against ${state.anchor}: ${DATA.scope}, ${metric.averaging}`;
   bdTable.show(rows);
-  const doubts = rows.flatMap((c) => c.statuses.map((s) => el("li", {}, `${c.codec}: ${meaning(c, s)}`)));
-  byId("doubts").replaceChildren(...doubts);
+  byId("doubts").replaceChildren(...doubts(rows).map((text) => el("li", {}, text)));
   const resamples = rows.length ? Math.max(...rows.map((c) => c.resamples)) : 0;
   byId("bd-note").textContent = `PCHIP through log rate over dB. Intervals: 95 %, paired bootstrap over images, ${resamples.toLocaleString("en")} resamples, seeded. Times: ${DATA.timeNote}`;
   byId("headline").textContent = sentence(rows, metric);
   stripChart.show({
-    rows: rows.filter((c) => c.values && !state.hidden.has(c.codec)).map((c) => ({
+    rows: rows.filter((c) => c.values && !state.hidden.has(c.codec)).sort((p, q) => (p.imageRate ?? 0) - (q.imageRate ?? 0)).map((c) => ({
       name: c.codec, color: looks.get(c.codec).color, values: c.values.map((value, i) => ({ image: DATA.images[i], value })),
       mean: c.imageRate, low: c.imageLow, high: c.imageHigh,
     })),
     label: `BD-rate on ${metric.short} against ${state.anchor} (%)`, selected: state.image, empty: "No per-image figures against a published curve.",
   });
   drawImageTable(rows.filter((c) => c.values), metric);
+}
+
+// One line a doubt, with the codecs concerned; that of the methods has each codec's figures.
+function doubts(rows) {
+  const named = [...new Set(rows.flatMap((c) => c.statuses))].map((s) => [s, rows.filter((c) => c.statuses.includes(s))]);
+  const codecs = (s, held) => held.map((c) => c.codec + (s === "methods_disagree" ? methods(c) : "")).join(", ");
+  return named.map(([s, held]) => `${DATA.meanings[s]}: ${held.length === rows.length && held.length > 1 && s !== "methods_disagree" ? "all" : codecs(s, held)}`);
 }
 
 function sentence(rows, metric) {
@@ -134,7 +136,8 @@ function sentence(rows, metric) {
   const sure = isNumber(best.low) ? `, 95 % interval ${fixed(best.low, 1, true)} to ${fixed(best.high, 1, true)} %` : ", no interval: the anchor has no per-image results";
   const images = best.images ? `; better on ${best.better} of ${best.images} images` : "";
   const doubt = best.statuses.length ? ` Mind: ${best.statuses.map((s) => meaning(best, s)).join("; ")}.` : "";
-  return `${best.codec} needs ${size} % ${best.rate < 0 ? "fewer" : "more"} bits than ${state.anchor} at equal ${metric.short}${sure}${images}.${doubt}`;
+  const lead = best.rate > 0 && rows.length > 1 ? `No codec needs fewer bits than ${state.anchor}; the nearest: ` : "";
+  return `${lead}${best.codec} needs ${size} % ${best.rate < 0 ? "fewer" : "more"} bits than ${state.anchor} at equal ${metric.short}${sure}${images}.${doubt}`;
 }
 
 function drawImageTable(rows, metric) {
@@ -187,16 +190,18 @@ function drawLegend() {
   const codecs = DATA.codecs.filter((c) => DATA.curves[state.metric][c.name]);
   const button = (c) => el("button", {
     type: "button", class: `key c${c.color}${c.published ? " dashed" : ""}`, "aria-pressed": String(!state.hidden.has(c.name)), title: c.note,
-    onclick: (event) => { toggle(c.name); focusKey(c.name, event); },
+    onclick: (event) => { const group = event.currentTarget.parentElement; toggle(c.name); if (event.detail === 0) focusKey(c.name, group); },
   }, el("i", { "aria-hidden": "true" }, MARKS[c.marker]), c.name);
   byId("legend").replaceChildren(...codecs.filter((c) => !c.more).map(button));
+  for (const id of ["legend-savings", "legend-time"]) byId(id).replaceChildren(...codecs.filter((c) => !c.published).map(button));
   const more = codecs.filter((c) => c.more);
   byId("legend-more").hidden = !more.length;
   byId("legend-published").replaceChildren(...more.map(button));
 }
 
-function focusKey(name, event) {
-  if (event.detail === 0) [...document.querySelectorAll(".key")].find((b) => b.lastChild.textContent === name).focus();
+function focusKey(name, group) {
+  const key = [...group.querySelectorAll(".key")].find((b) => b.lastChild.textContent === name);
+  if (key) key.focus();
 }
 
 function toggle(name) {
@@ -243,7 +248,7 @@ const pointTable = new SortedTable(byId("points"), {
 });
 
 fillSelect("metric", DATA.metrics.map((m) => [m.key, m.label]), state.metric);
-fillSelect("image", [[MEAN, `mean of ${DATA.scope}`], ...DATA.images.map((i) => [i, i])], MEAN);
+fillSelect("image", [[MEAN, `mean (${DATA.scope})`], ...DATA.images.map((i) => [i, i])], MEAN);
 fillAnchors();
 byId("metric").addEventListener("change", (e) => { state.metric = e.target.value; fillAnchors(); drawAll(); });
 byId("anchor").addEventListener("change", (e) => { state.anchor = e.target.value; drawAll(); });
@@ -251,8 +256,10 @@ byId("image").addEventListener("change", (e) => choose(e.target.value, false));
 byId("log").addEventListener("change", (e) => { state.log = e.target.checked; drawCurves(); });
 byId("time-side").addEventListener("change", drawTimes);
 byId("rd-all").addEventListener("click", () => rdChart.everything());
+byId("savings-all").addEventListener("click", () => savingsChart.everything());
+byId("savings-reset").addEventListener("click", () => savingsChart.reset());
 byId("rd-reset").addEventListener("click", () => rdChart.reset());
 byId("detail-close").addEventListener("click", () => choose(MEAN, false));
 byId("detail-view").addEventListener("click", () => { viewer.open(state.image); byId("viewer").scrollIntoView(); });
-if (DATA.kept) viewer = new Viewer(byId("viewer"), DATA.kept, metricText);
+if (DATA.kept) viewer = new Viewer(byId("viewer"), DATA.kept, metricText, (name) => looks.get(name).pointName, [...comparisons().map((c) => c.codec), state.anchor]);
 drawAll();

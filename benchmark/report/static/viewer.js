@@ -5,12 +5,14 @@ const ORIGINAL = "original";
 
 class Viewer {
   // kept: {images: {name: {original, width, height}}, codecs: {name: {image: [{point, src, bpp, psnr_rgb, ms_ssim_rgb}]}}}
-  constructor(host, kept, metricText) {
-    this.kept = kept;
-    this.metricText = metricText;
+  // pointName: codec => what its operating point is called; order: codecs, best first, the anchor last.
+  constructor(host, kept, metricText, pointName, order) {
+    Object.assign(this, { kept, metricText, pointName });
     this.stage = byId("viewer-stage");
-    const names = Object.keys(kept.codecs);
-    this.state = { image: Object.keys(kept.images)[0], a: names[0], b: names[1] || ORIGINAL, index: null, mode: "slider", split: 50, shown: 1, gain: 8 };
+    const names = order.filter((name) => kept.codecs[name]);
+    names.push(...Object.keys(kept.codecs).filter((name) => !names.includes(name)));
+    const anchor = names.includes(order.at(-1)) ? order.at(-1) : names[1];
+    this.state = { image: Object.keys(kept.images)[0], a: names[0], b: anchor && anchor !== names[0] ? anchor : ORIGINAL, index: null, mode: "slider", split: 50, shown: 1, gain: 8 };
     this.zoom = { z: 0, cx: 0.5, cy: 0.5 };
     this.controls();
     new ResizeObserver(() => this.transform()).observe(this.stage);
@@ -79,7 +81,7 @@ class Viewer {
 
   side(name, p, reference) {
     const rate = reference ? ` (${percent(100 * (p.bpp / reference.bpp - 1), 1)} bits)` : "";
-    return { name, src: p.src, caption: `point ${pointText(p.point)}, ${fixed(p.bpp, 4)} bpp${rate}, ${this.metricText(p)}` };
+    return { name, src: p.src, caption: `${this.pointName(name)} ${pointText(p.point)}, ${fixed(p.bpp, 4)} bpp${rate}, ${this.metricText(p)}` };
   }
 
   render() {
@@ -115,10 +117,11 @@ class Viewer {
   pane(layers, kind = "") {
     const { width, height } = this.kept.images[this.state.image];
     const images = layers.map((l) => el("img", { src: l.src, alt: `${this.state.image}, ${l.name}`, draggable: "false", width, height }));
+    const shown = kind === "diff" ? layers.slice(1) : layers;
+    const tags = shown.map((l, i) => el("span", { class: `tag${kind === "split" && i ? " right" : ""}` }, l.name));
     const sheet = (children, name) => el("div", { class: `sheet ${name}` }, children);
     const sheets = kind === "diff" ? [sheet(images, "diff")] : images.map((i) => sheet([i], ""));
-    const frame = el("div", { class: `frame ${kind}`, style: `aspect-ratio: ${width} / ${height}; max-width: ${Math.max(width, 480)}px` }, sheets.map((s) => el("div", { class: "layer" }, s)));
-    const shown = kind === "diff" ? layers.slice(1) : layers;
+    const frame = el("div", { class: `frame ${kind}`, style: `aspect-ratio: ${width} / ${height}; max-width: ${Math.max(width, 480)}px` }, sheets.map((s) => el("div", { class: "layer" }, s)), tags);
     const sides = { split: ["left: ", "right: "] }[kind] || ["", "", ""];
     const captions = shown.map((l, i) => el("div", {}, el("b", {}, sides[i] + l.name), " " + l.caption));
     return el("figure", { class: "pane" }, frame, el("figcaption", {}, captions));
@@ -142,6 +145,7 @@ class Viewer {
   flickTo(which) {
     const layers = this.stage.querySelectorAll(".frame.flicker .layer");
     this.state.shown = which % Math.max(1, layers.length);
+    this.stage.querySelectorAll(".frame.flicker .tag").forEach((tag, i) => { tag.hidden = i !== this.state.shown; });
     layers.forEach((layer, i) => { layer.style.visibility = i === this.state.shown ? "visible" : "hidden"; });
     this.stage.querySelectorAll(".flicker figcaption div").forEach((c, i) => c.classList.toggle("off", i !== this.state.shown));
   }
@@ -162,6 +166,7 @@ class Viewer {
 
   transform() {
     const { width, height } = this.kept.images[this.state.image];
+    byId("viewer-split").style.maxWidth = `${Math.max(width, 480)}px`; // as wide as the frame: the knob is below the line
     for (const frame of this.stage.querySelectorAll(".frame")) {
       const [w, h] = [frame.clientWidth, frame.clientHeight];
       if (!w) continue;
@@ -195,14 +200,28 @@ class Viewer {
   grab(event) {
     const frame = event.target.closest(".frame");
     if (!frame || event.button) return;
-    this.held = { x: event.clientX, y: event.clientY };
+    this.held = { x: event.clientX, y: event.clientY, split: this.nearSplit(frame, event) ? frame : null };
     this.stage.setPointerCapture(event.pointerId);
   }
 
   drag(event) {
+    const over = event.target.closest && event.target.closest(".frame");
+    if (over && !this.held) over.style.cursor = this.nearSplit(over, event) ? "col-resize" : "";
     if (!this.held) return;
+    if (this.held.split) {
+      const box = this.held.split.getBoundingClientRect();
+      this.state.split = Math.min(100, Math.max(0, (100 * (event.clientX - box.left)) / box.width));
+      this.reveal();
+      return;
+    }
     this.move(event.clientX - this.held.x, event.clientY - this.held.y);
-    this.held = { x: event.clientX, y: event.clientY };
+    Object.assign(this.held, { x: event.clientX, y: event.clientY });
+  }
+
+  nearSplit(frame, event) {
+    if (!frame.classList.contains("split")) return false;
+    const box = frame.getBoundingClientRect();
+    return Math.abs(event.clientX - box.left - (this.state.split / 100) * box.width) < 16;
   }
 
   // The page keeps its scrolling: the wheel zooms only with Ctrl, or while the stage has the focus.
