@@ -9,7 +9,6 @@ scales) acts on single elements, and IEEE-754 defines the result.
 
 from __future__ import annotations
 
-import math
 from typing import Any, cast
 
 import numpy as np
@@ -107,19 +106,21 @@ def _on_grid(
     growth: float = INPUT_GROWTH * WEIGHT_GROWTH,
     finer_bits: int = WEIGHT_BITS,
 ) -> tuple[Tensor, Tensor]:
-    """Return float64 weight, and bias in activation steps, both multiples of the finest admissible 2^-bits.
+    """Return float64 weight, and bias in activation steps, multiples of the finest admissible 2^-bits.
 
     Admissible: growth * sum |w| * largest activation + |bias| stays below 2^52 multiples of 2^-(bits +
-    finer_bits), in every output channel. That bounds every partial sum of products and of their
+    finer_bits); each output channel has its own bits. That bounds every partial sum of products and of their
     combinations in every order, fused or not: `growth` and `finer_bits` are what minimal filtering adds.
     """
     weight, bias = weight.detach().double(), bias.detach().double() / _UNIT
-    largest = float((growth * weight.abs().sum(summed) * _LARGEST_ACTIVATION + bias.abs()).max())
-    bits = _EXACT_BITS - 1 - finer_bits - math.ceil(math.log2(max(largest, 1.0)))
-    if bits < 8:
+    sums = weight.abs().sum(summed, keepdim=True)
+    largest = growth * sums * _LARGEST_ACTIVATION + bias.abs().view(sums.shape)
+    bits = _EXACT_BITS - finer_bits - torch.frexp(largest.clamp(min=1.0)).exponent
+    if int(bits.min()) < 8:
         raise WeightsError("h_s has weights so large that no grid holds them with exact sums")
-    grid = 2.0**bits
-    return (weight * grid).round() / grid, (bias * grid).round() / grid
+    grid = torch.from_numpy(np.ldexp(1.0, bits.numpy()))
+    bias_grid = grid.flatten()
+    return (weight * grid).round() / grid, (bias * bias_grid).round() / bias_grid
 
 
 class HyperLatents:
