@@ -15,7 +15,7 @@ from typing import Any
 from benchmark.codecs import make_codec
 from benchmark.codecs.base import Image
 from benchmark.errors import BitstreamError, UsageError
-from benchmark.evaluate import write_bytes_atomically
+from benchmark.files import write_atomically
 
 MAGIC = b"\x89BENCH\r\n"
 MAX_HEADER_BYTES = 1 << 16
@@ -89,6 +89,6 @@ def read_file(path: Path) -> bytes:
 def write_file(path: Path, data: bytes) -> None:
     """Write a file that appears whole or not at all. Raises UsageError, naming it, if that fails."""
     try:
-        write_bytes_atomically(path, data)
+        write_atomically(path, data)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error

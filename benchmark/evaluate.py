@@ -19,6 +19,7 @@ from benchmark import environment
 from benchmark.codecs import make_codec
 from benchmark.codecs.base import Codec, Facts, Image, collect_facts
 from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError
+from benchmark.files import write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics import METRICS, measure
 from benchmark.records import KEPT, Record
@@ -195,20 +196,8 @@ def _file_name(text: str) -> str:
 def _keep(folder: Path, task: Task, bitstream: bytes, decoded: Image) -> None:
     path = kept_path(folder, task.codec, task.point, task.image, ".bin")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes_atomically(path, bitstream)
+    write_atomically(path, bitstream)
     save_png(decoded, kept_path(folder, task.codec, task.point, task.image, ".png"), compress_level=1)
-
-
-def write_bytes_atomically(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all. Raises OSError."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
 
 
 def _fact_columns(facts: Facts) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from benchmark.codecs.base import Image
 from benchmark.errors import ImageError
+from benchmark.files import replacing
 
 MAX_PIXELS = 100_000_000
 """The largest image that is decoded, in pixels, unless BENCH_MAX_PIXELS or an argument says otherwise."""
@@ -168,16 +168,10 @@ def save_png(image: Image, path: Path, compress_level: int = 6) -> None:
     Raises ImageError, naming the file, if it cannot be written.
     """
     check_image(image)
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
-            temporary = Path(file.name)
+        with replacing(path) as file:
             PIL.Image.fromarray(image).save(file, format="PNG", compress_level=compress_level)
-        temporary.chmod(0o644)  # temporary files are born private
-        temporary.replace(path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise ImageError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
 from benchmark.errors import DatasetError
+from benchmark.files import write_atomically
 
 _IMAGE = re.compile(
     r"(?P<sha256>[0-9a-f]{64}|-)  (?P<name>[^/\\]+)  (?P<width>[1-9]\d*)x(?P<height>[1-9]\d*)"
@@ -115,18 +113,5 @@ def read_trusted(record: Path) -> dict[str, str]:
 def write_trusted(record: Path, trusted: Mapping[str, str]) -> None:
     """Write `record` so that a reader sees the old or the new one, never a part. Raises OSError."""
     lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(trusted.items())]
-    write_atomically(record, lines)
-
-
-def write_atomically(path: Path, lines: Iterable[str]) -> None:
-    """Replace the text file at `path` in one step, making its folder if needed. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.writelines(lines)
-        Path(temporary).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise
+    record.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(record, "".join(lines).encode())

@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.errors import StoreError
+from benchmark.files import replacing
 from benchmark.records import KEPT, METRIC_COLUMNS, SCHEMA_VERSION, SLOT, Record
 
 if TYPE_CHECKING:
@@ -255,22 +255,9 @@ def _read_table(
 
 def _write_table(table: pa.Table, path: Path) -> None:
     """Replace the parquet file in one step. Raises OSError."""
-    part = path.with_name(f"_{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name too must be on disk before the journal is emptied
-    finally:
-        os.close(folder)
+    # Durable: the new name too must be on disk before the journal is emptied.
+    with replacing(path, durable=True) as file:
+        pq.write_table(table, file, compression="zstd")
 
 
 def _locked(folder: Path) -> IO[str]:

@@ -40,7 +40,10 @@ def report(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write; reports/SUITE by default.")] = None,
     results: Results = Path("results"),
-    codec: Annotated[list[str] | None, typer.Option(help="Only this codec; repeatable.")] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this codec, and the anchor where --anchor names one; repeatable."),
+    ] = None,
     published: Annotated[
         list[str] | None,
         typer.Option(help="Published curve to draw (`bench verify --list`); repeatable; `none` for none."),
@@ -60,21 +63,22 @@ def report(
     from benchmark.report import request, tables, write
 
     formats = write.check_formats(format or [])
-    asked = request.find(suite, results)
-    frame = request.read(asked, codec or [])
-    summary = request.summarize_suite(
-        asked, frame, anchor, averaging, published or [], allow_mixed=allow_mixed
-    )
-    folder = out or Path("reports") / asked.name
-    done = write.write_report(
-        summary,
-        folder,
-        results=asked.path,
-        formats=formats,
-        data_dir=data_dir,
-        inline_images=inline_images,
-        max_bpp=max_bpp,
-    )
+    with write.drawing_processes(formats) as executor:
+        asked = request.find(suite, results)
+        frame = request.read(asked, codec or [], anchor)
+        summary = request.summarize_suite(
+            asked, frame, anchor, averaging, published or [], allow_mixed=allow_mixed
+        )
+        done = write.write_report(
+            summary,
+            out or Path("reports") / asked.name,
+            results=asked.path,
+            formats=formats,
+            data_dir=data_dir,
+            inline_images=inline_images,
+            max_bpp=max_bpp,
+            executor=executor,
+        )
     for metric in summary.metrics[:2]:
         display.out.print(tables.terminal(summary, metric, wide=display.out.width >= 170))
         for note in tables.notes(summary, metric):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchError, WeightsError
+from benchmark.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -164,7 +165,8 @@ def write_weights(
     }
     file = f"{arm}/{lmbda:g}.safetensors"
     data = save(tensors, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
-    _write_atomically(folder / file, data)
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / file, data)
     _enter(folder, {"arm": arm, "lmbda": lmbda, "file": file, "bytes": len(data)}, data)
     return folder / file
 
@@ -182,7 +184,7 @@ def update_settings(folder: Path, arm: str, lmbda: float, settings: Mapping[str,
     tensors, metadata = _read_safetensors(path)
     metadata["settings"] |= {name: vars(value) for name, value in settings.items()}
     data = save(tensors, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
-    _write_atomically(path, data)
+    write_atomically(path, data)
     _enter(folder, {"arm": arm, "lmbda": lmbda, "file": entry["file"], "bytes": len(data)}, data)
     return path
 
@@ -275,11 +277,4 @@ def _enter(folder: Path, entry: dict[str, Any], data: bytes) -> None:
     entry = {**entry, "sha256": hashlib.sha256(data).hexdigest()}
     others = [e for e in read_manifest(folder) if e["file"] != entry["file"]]
     files = sorted([*others, entry], key=lambda e: (e["arm"], e["lmbda"]))
-    _write_atomically(folder / MANIFEST, (json.dumps({"files": files}, indent=1) + "\n").encode())
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    write_atomically(folder / MANIFEST, (json.dumps({"files": files}, indent=1) + "\n").encode())

@@ -45,15 +45,21 @@ def _suite_order(name: str) -> tuple[str, ...]:
         return ()
 
 
-def read(asked: Asked, codecs: Sequence[str] = ()) -> pd.DataFrame:
+def read(asked: Asked, codecs: Sequence[str] = (), anchor: str | None = None) -> pd.DataFrame:
     """Read what a report needs of the results (`summary.COLUMNS`), of these codecs alone if any is named.
+
+    A measured `anchor` is read along with the codecs.
 
     Raises StoreError if there are none, AnalysisError for a codec without results.
     """
     from benchmark.analysis.grid import rows_of
     from benchmark.results import read_results
 
-    return rows_of(read_results(asked.path, COLUMNS, words_as_categories=True), list(codecs) or None)
+    frame = read_results(asked.path, COLUMNS, words_as_categories=True)
+    if not codecs:
+        return frame
+    measured = [anchor] if anchor is not None and anchor in set(frame["codec"].unique()) else []
+    return rows_of(frame, list(dict.fromkeys([*codecs, *measured])))
 
 
 def summarize_suite(

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.errors import StoreError, UsageError, did_you_mean
 from benchmark.report import tables
 from benchmark.report.summary import Summary
 
+if TYPE_CHECKING:
+    from benchmark.report.plots import Plot
+
+DRAWING_PROCESSES = 2
 PLOT_FORMATS = ("pdf", "svg", "png")
 FORMATS = (*PLOT_FORMATS, "markdown", "latex", "csv", "parquet", "html")
 
@@ -26,6 +35,31 @@ class Written:
     def page(self) -> Path | None:
         """The page, if it was asked for."""
         return next((path for path in self.files if path.name == "index.html"), None)
+
+
+@contextmanager
+def drawing_processes(formats: Sequence[str]) -> Iterator[Executor | None]:
+    """Yield an executor whose processes load the drawing library while the caller still reads and averages.
+
+    None where no format needs drawing or there is but one core. The processes are spawned: a script must
+    have the usual guard, `if __name__ == "__main__":`.
+    """
+    if not set(PLOT_FORMATS) & set(check_formats(formats)) or _cores() < 2:
+        yield None
+        return
+    with ProcessPoolExecutor(DRAWING_PROCESSES, multiprocessing.get_context("spawn")) as executor:
+        for _ in range(DRAWING_PROCESSES):
+            executor.submit(_load_drawing)
+        yield executor
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _load_drawing() -> None:
+
+    import benchmark.report.plots  # noqa: F401 (loaded for the figures to come)
 
 
 def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
@@ -45,17 +79,34 @@ def write_report(
     data_dir: Path | None = None,
     inline_images: bool = False,
     max_bpp: float | None = None,
+    executor: Executor | None = None,
 ) -> Written:
     """Write plots/, tables/ and index.html of a summary into `folder`.
 
-    `results` is the folder of the results, whose kept images the page shows.
+    `results` is the folder of the results, whose kept images the page shows. An `executor` (see
+    `drawing_processes`) draws the figures while tables and page are written.
     Raises UsageError for an unknown format, StoreError if the folder cannot be written.
     """
     wanted = check_formats(formats)
     try:
-        return _write(
-            summary, folder, results, wanted, data_dir=data_dir, inline_images=inline_images, max_bpp=max_bpp
-        )
+        folder.mkdir(parents=True, exist_ok=True)
+        plot_formats = [name for name in PLOT_FORMATS if name in wanted]
+        if not plot_formats:
+            return _write(
+                summary, folder, results, wanted, [], data_dir=data_dir, inline_images=inline_images
+            )
+        from benchmark.report.plots import Drawing
+
+        with Drawing(summary, folder / "plots", plot_formats, max_bpp, executor) as drawing:
+            return _write(
+                summary,
+                folder,
+                results,
+                wanted,
+                drawing.plots,
+                data_dir=data_dir,
+                inline_images=inline_images,
+            )
     except OSError as error:
         where = error.filename or folder
         raise StoreError(f"{where}: the report cannot be written: {error.strerror}") from error
@@ -66,18 +117,14 @@ def _write(
     folder: Path,
     results: Path,
     wanted: Sequence[str],
+    drawn: Sequence[Plot],
     *,
     data_dir: Path | None,
     inline_images: bool,
-    max_bpp: float | None,
 ) -> Written:
-    folder.mkdir(parents=True, exist_ok=True)
     plot_formats = [name for name in PLOT_FORMATS if name in wanted]
-    drawn, files, remarks = [], list[Path](), list[str]()
-    if plot_formats:
-        from benchmark.report.plots import draw_all
-
-        drawn = draw_all(summary, folder / "plots", plot_formats, max_bpp)
+    files, remarks = list[Path](), list[str]()
+    if drawn:
         files += [folder / "plots" / f"{plot.stem}.{suffix}" for plot in drawn for suffix in plot_formats]
         captions = "\n\n".join(f"{plot.stem}\n{plot.caption}" for plot in drawn)
         files.append(_text(folder / "plots" / "captions.txt", captions + "\n"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from benchmark.errors import TrainingError
+from benchmark.files import write_atomically
 
 _MODEL, _ADAM = "model/", "adam/"
 
@@ -53,12 +53,7 @@ def save_checkpoint(
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{_ADAM}{name}/{key}"] = value.detach().contiguous().cpu()
     metadata = {"about": json.dumps(about), "course": json.dumps(course.__dict__)}
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(save(tensors, metadata))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_atomically(path, save(tensors, metadata), durable=True)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], Course, dict[str, Any]]:

@@ -1,0 +1,50 @@
+"""Writing files that appear whole or not at all: the one home of "write beside it, then rename"."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = False) -> Iterator[IO[bytes]]:
+    """Yield a file to write to that takes the place of `path` in one step when the block ends well.
+
+    A reader sees the old file or the new one, never a part; after an exception the old one is still there
+    and nothing else. Several processes may do it at once: the last one wins. With `durable`, the file and
+    its name are on disk when the block ends, whatever happens to the machine. The folder must exist.
+    Raises OSError.
+    """
+    # A short name of its own, since `path` may have the longest there is; readers of folders skip the dot.
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+    if durable:
+        _sync_folder(path.parent)
+
+
+def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write `data` to `path` in one step (see `replacing`). Raises OSError."""
+    with replacing(path, durable=durable) as file:
+        file.write(data)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
