@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from benchmark.errors import BitstreamError
 
 MAGIC = b"bLC"
-VERSION = 1
+VERSION = 2
 MODEL_ID_BYTES = 4
 """Bytes of the model's sha256 that a stream carries."""
 LARGEST_SIDE = 2**16 - 1

@@ -77,9 +77,9 @@ class CodingModel:
         image before the latent stream has.
         """
         height, width = (padded(side) for side in (container.header.height, container.header.width))
-        indices, mu, _ = self.decode_latents(container)
+        indices, mu, scale_index = self.decode_latents(container)
         settings = QuantizerSettings(container.header.delta)
-        y_hat = get_quantizer(container.header.quantizer).dequantize(indices, settings)
+        y_hat = get_quantizer(container.header.quantizer).dequantize(indices, scale_index, settings)
         y_hat += mu
         image = self.transforms.synthesis(y_hat.reshape(-1, height // LATENT_STRIDE, width // LATENT_STRIDE))
         return np.ascontiguousarray(image[: container.header.height, : container.header.width])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from benchmark.errors import CodecError, UsageError, did_you_mean
 from benchmark.learned import trellis
+from benchmark.learned.fitted import FITS, REACH, Fit
 from benchmark.learned.tables import (
     MAX_RADIUS,
     SCALE_TABLE,
@@ -19,8 +20,8 @@ from benchmark.learned.tables import (
     Floats,
     PmfTables,
     cell_tables,
+    fitted_tables,
     index_bits,
-    interpolate,
 )
 from benchmark.learned.trellis import TCQ4, TCQ8, RateTable, Trellis
 
@@ -38,60 +39,6 @@ SCALAR_SLOPE = math.log(2) / 6
 """lam / delta^2 of high-rate theory for scalar quantization: D = delta^2 / 12, dD/dR = -2 ln 2 D."""
 TCQ_SLOPE = 0.36
 """lam / delta^2 of high-rate theory for TCQ, whose D is 1.08 dB below that of a scalar step of 2 * delta."""
-
-# A search that weighs rate prefers small indices, so their distribution is narrower than the residuals'.
-# Knots (sigma / delta, factor on sigma) from Gaussian simulations, iterated until tables and decisions agree,
-# at the slopes above (docs/quantizers.md tells how). Below the first knot every index becomes zero anyway.
-_RDOQ_NARROWING = (
-    (0.36, 0.504),
-    (0.42, 0.643),
-    (0.50, 0.726),
-    (0.60, 0.788),
-    (0.71, 0.841),
-    (0.85, 0.887),
-    (1.00, 0.919),
-    (1.19, 0.941),
-    (1.42, 0.960),
-    (1.69, 0.972),
-    (2.38, 0.984),
-    (4.00, 0.994),
-    (8.00, 1.000),
-)
-_TCQ_NARROWING_Q0 = (
-    (0.65, 0.480),
-    (0.76, 0.580),
-    (0.89, 0.625),
-    (1.05, 0.710),
-    (1.23, 0.788),
-    (1.44, 0.847),
-    (1.69, 0.876),
-    (1.99, 0.910),
-    (2.74, 0.947),
-    (3.78, 0.972),
-    (6.10, 0.984),
-    (12.0, 0.997),
-)
-_TCQ_NARROWING_Q1 = (
-    (0.65, 0.450),
-    (0.76, 0.455),
-    (0.89, 0.640),
-    (1.05, 0.758),
-    (1.23, 0.817),
-    (1.44, 0.868),
-    (1.69, 0.911),
-    (1.99, 0.941),
-    (2.74, 0.973),
-    (3.78, 0.987),
-    (6.10, 0.998),
-    (12.0, 1.000),
-)
-
-_TCQ_ZERO_CELL_Q1 = ((1.2, 0.5), (2.0, 0.1))
-"""Half the width of the zero cell of Q1, by sigma / delta: at higher rates a search hardly takes that zero.
-
-On Gaussian samples the fit says 0.1 at lower rates too, but on latents, whose tails are heavier, that costs
-8 % of the bits: there the cell keeps its natural width.
-"""
 
 
 @dataclass(frozen=True)
@@ -138,8 +85,9 @@ class Quantizer(ABC):
     def prepare(self, settings: QuantizerSettings | None = None) -> None:
         """Compile the kernels (or load them from the cache) and make the tables, so that neither is timed."""
         settings = settings or self.default_settings()
-        indices = self.quantize(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8), settings)
-        self.dequantize(indices, settings)
+        scale_index = np.zeros((1, 1), np.uint8)
+        indices = self.quantize(np.zeros((1, 1), np.float32), scale_index, settings)
+        self.dequantize(indices, scale_index, settings)
         self.quantizer_of(indices)
 
     def quantize(
@@ -168,8 +116,15 @@ class Quantizer(ABC):
     ) -> Indices:
         """Return the indices of checked residuals."""
 
-    def dequantize(self, indices: Indices, settings: QuantizerSettings) -> Residual:
-        """Return float32 [C, L], the reconstruction of int32 [C, L] indices."""
+    def dequantize(self, indices: Indices, scale_index: Bytes, settings: QuantizerSettings) -> Residual:
+        """Return float32 [C, L], the reconstruction of int32 [C, L] indices.
+
+        uint8 [C, L] scale_index is what `quantize` was given. Only `rdoq` and TCQ use it.
+        """
+        return self._points(indices, settings)
+
+    def _points(self, indices: Indices, settings: QuantizerSettings) -> Residual:
+        """Return float32 [C, L], the lattice points of the indices, which the search compares."""
         values: Residual = indices.astype(np.float32) * np.float32(settings.delta)
         return values
 
@@ -220,10 +175,28 @@ class Deadzone(Quantizer):
         return indices
 
 
-class Rdoq(Quantizer):
+class FittedQuantizer(Quantizer):
+    """A quantizer that searches, with tables and reconstruction fitted to latents of trained networks.
+
+    The lattice points decide; what the decoder is given lies further from zero (see `Fit`).
+    """
+
+    def __init__(self, fit: Fit) -> None:
+        self.fit = fit
+
+    def dequantize(self, indices: Indices, scale_index: Bytes, settings: QuantizerSettings) -> Residual:
+        """Return float32 [C, L]: the lattice points, expanded as suits the scale of each sample."""
+        values = self._points(indices, settings)
+        stretch, shift = _expansion(self.fit, settings.delta)
+        reach = np.float32(REACH * settings.delta)
+        trellis.expand(values, np.ascontiguousarray(scale_index, np.uint8), stretch, shift, reach)
+        return values
+
+
+class Rdoq(FittedQuantizer):
     """Scalar quantization that takes, sample by sample, the index with the least J among three.
 
-    The candidates are the two nearest indices and zero; reconstruction and decoder are those of `scalar`.
+    The candidates are the two nearest indices and zero.
     """
 
     name = "rdoq"
@@ -233,23 +206,25 @@ class Rdoq(Quantizer):
         return QuantizerSettings(delta=1.0, trellis_lambda=SCALAR_SLOPE)
 
     def pmf_tables(self, settings: QuantizerSettings) -> PmfTables:
-        """Return Gaussian cells, narrowed as the search narrows the distribution at the default slope."""
-        return _rdoq_tables(settings.delta)
+        """Return the fitted probabilities: what the search picks on latents of trained networks."""
+        return _rdoq_tables(self.fit, settings.delta)
 
     def _search(
         self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int
     ) -> Indices:
         inverse = np.float32(1.0 / settings.delta)
-        indices: Indices = trellis.search_scalar(residual, scale_index, inverse, _rdoq_costs(settings))
+        costs = _rdoq_costs(self.fit, settings)
+        indices: Indices = trellis.search_scalar(residual, scale_index, inverse, costs)
         return indices
 
 
-class Tcq(Quantizer):
+class Tcq(FittedQuantizer):
     """Trellis-coded quantization: the dependent quantization of VVC (4 states) and ECM (8 states)."""
 
     quantizers = 2
 
-    def __init__(self, name: str, machine: Trellis) -> None:
+    def __init__(self, name: str, machine: Trellis, fit: Fit) -> None:
+        super().__init__(fit)
         self.name = name
         self.machine = machine
         self.states = machine.states
@@ -259,18 +234,16 @@ class Tcq(Quantizer):
         return QuantizerSettings(delta=0.6, trellis_lambda=TCQ_SLOPE * 0.6**2)
 
     def pmf_tables(self, settings: QuantizerSettings) -> PmfTables:
-        """Return Gaussian cells of Q0 and Q1, narrowed as the search narrows the distribution."""
-        return _tcq_tables(settings.delta)
+        """Return the fitted probabilities of Q0 and Q1: what the search picks on latents."""
+        return _tcq_tables(self.fit, settings.delta)
 
     def _search(
         self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int
     ) -> Indices:
-        return trellis.search(
-            residual, scale_index, settings.delta, _tcq_costs(settings), self.machine, threads
-        )
+        costs = _tcq_costs(self.fit, settings)
+        return trellis.search(residual, scale_index, settings.delta, costs, self.machine, threads)
 
-    def dequantize(self, indices: Indices, settings: QuantizerSettings) -> Residual:
-        """Return float32 [C, L], the reconstruction of int32 [C, L] indices."""
+    def _points(self, indices: Indices, settings: QuantizerSettings) -> Residual:
         values: Residual = trellis.dequantize(
             np.ascontiguousarray(indices, np.int32),
             np.float32(settings.delta),
@@ -287,52 +260,61 @@ class Tcq(Quantizer):
         return used
 
 
-def _tables(thresholds: Floats, sigma: Floats) -> PmfTables:
-    """Return the tables of cells, thresholds [quantizers, MAX_RADIUS + 1] alike at all scales."""
-    shape = (len(thresholds), SCALES, MAX_RADIUS + 1)
-    return cell_tables(np.broadcast_to(thresholds[:, None, :], shape), sigma)
-
-
 @lru_cache(maxsize=64)
 def _scalar_tables(delta: float, first_threshold: float) -> PmfTables:
-    return _tables((first_threshold + np.arange(MAX_RADIUS + 1.0))[None, :] * delta, SCALE_TABLE[None, :])
+    thresholds = (first_threshold + np.arange(MAX_RADIUS + 1.0)) * delta
+    return cell_tables(np.broadcast_to(thresholds, (1, SCALES, len(thresholds))), SCALE_TABLE[None, :])
 
 
 @lru_cache(maxsize=64)
-def _rdoq_tables(delta: float) -> PmfTables:
-    sigma = SCALE_TABLE * interpolate(SCALE_TABLE / delta, _RDOQ_NARROWING)
-    return _tables((0.5 + np.arange(MAX_RADIUS + 1.0))[None, :] * delta, sigma[None, :])
+def _rdoq_tables(fit: Fit, delta: float) -> PmfTables:
+    return _fitted(fit, delta, (0.5 + np.arange(MAX_RADIUS + 1.0))[None, :])
 
 
 @lru_cache(maxsize=64)
-def _tcq_tables(delta: float) -> PmfTables:
+def _tcq_tables(fit: Fit, delta: float) -> PmfTables:
     k = np.arange(MAX_RADIUS + 1.0)
-    ratio = SCALE_TABLE / delta
-    thresholds = np.empty((2, SCALES, MAX_RADIUS + 1))
-    thresholds[0] = (2.0 * k + 1.0) * delta
-    thresholds[1] = 2.0 * k * delta
-    thresholds[1, :, 0] = interpolate(ratio, _TCQ_ZERO_CELL_Q1) * delta
-    narrowing = np.stack([interpolate(ratio, knots) for knots in (_TCQ_NARROWING_Q0, _TCQ_NARROWING_Q1)])
-    return cell_tables(thresholds, SCALE_TABLE * narrowing)
+    return _fitted(fit, delta, np.stack([2.0 * k + 1.0, np.maximum(2.0 * k, 0.5)]))
+
+
+def _fitted(fit: Fit, delta: float, thresholds: Floats) -> PmfTables:
+    """Return the tables for cells halfway between points, thresholds [quantizers, n] in units of delta."""
+    narrowing, wide_weight, zero_odds = fit.shape(SCALE_TABLE / delta)
+    shape = (len(thresholds), SCALES, thresholds.shape[1])
+    cells = np.broadcast_to(thresholds[:, None, :] * delta, shape)
+    return fitted_tables(cells, SCALE_TABLE * narrowing, wide_weight, zero_odds)
 
 
 @lru_cache(maxsize=64)
-def _rdoq_costs(settings: QuantizerSettings) -> NDArray[np.float32]:
+def _expansion(fit: Fit, delta: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    stretch, shift = fit.expansion()
+    return stretch.astype(np.float32), (shift * delta).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _rdoq_costs(fit: Fit, settings: QuantizerSettings) -> NDArray[np.float32]:
     slope = settings.trellis_lambda / (settings.delta * settings.delta)
-    costs: NDArray[np.float32] = (slope * index_bits(_rdoq_tables(settings.delta))[0]).astype(np.float32)
+    tables = _rdoq_tables(fit, settings.delta)
+    costs: NDArray[np.float32] = (slope * index_bits(tables)[0]).astype(np.float32)
     return costs
 
 
 @lru_cache(maxsize=64)
-def _tcq_costs(settings: QuantizerSettings) -> RateTable:
-    tables = _tcq_tables(settings.delta)
+def _tcq_costs(fit: Fit, settings: QuantizerSettings) -> RateTable:
+    tables = _tcq_tables(fit, settings.delta)
     slope = settings.trellis_lambda / (settings.delta * settings.delta)
     return trellis.rate_table((slope * index_bits(tables)).astype(np.float32), tables.radius + 17)
 
 
 _QUANTIZERS: dict[str, Quantizer] = {
     quantizer.name: quantizer
-    for quantizer in (Scalar(), Deadzone(), Rdoq(), Tcq("tcq4", TCQ4), Tcq("tcq8", TCQ8))
+    for quantizer in (
+        Scalar(),
+        Deadzone(),
+        Rdoq(FITS["rdoq"]),
+        Tcq("tcq4", TCQ4, FITS["tcq4"]),
+        Tcq("tcq8", TCQ8, FITS["tcq8"]),
+    )
 }
 NAMES: tuple[str, ...] = tuple(_QUANTIZERS)
 """The quantizers that exist."""

@@ -26,6 +26,9 @@ ESCAPE_FLOOR = 2.0**-14
 It costs 9e-5 bit a sample, about 3 bytes on a Kodak image.
 """
 
+WIDE = 2.0
+"""Standard deviation of the wide Gaussian in the mixture of `fitted_tables`, over that of the narrow one."""
+
 _LN2_HIGH = 0.6931471803691238  # ln 2 in two parts, so that n * high is exact for the n that occur
 _LN2_LOW = 1.9082149292705877e-10
 _INV_LN2 = 1.4426950408889634
@@ -134,31 +137,50 @@ def cell_tables(thresholds: Floats, sigma: Floats) -> PmfTables:
     standard deviation that the tables assume. Both in the same unit.
     """
     tails = normal_tail(thresholds / sigma[:, :, None])
+    return _tables_of(1.0 - 2.0 * tails[:, :, 0], tails)
+
+
+def fitted_tables(thresholds: Floats, sigma: Floats, wide_weight: Floats, zero_odds: Floats) -> PmfTables:
+    """Return the tables of cells under a mixture of two Gaussians, with a factor on the odds of k = 0.
+
+    thresholds and sigma are those of `cell_tables`. The second Gaussian has WIDE * sigma and the weight
+    `wide_weight`, [quantizers, 64] in 0 .. 1; it stands for tails heavier than a Gaussian's. `zero_odds`,
+    [quantizers, 64] and positive, multiplies P(0) / P(not 0) of the mixture.
+    """
+    ratio = thresholds / sigma[:, :, None]
+    weight = wide_weight[:, :, None]
+    tails = (1.0 - weight) * normal_tail(ratio)
+    tails = tails + weight * normal_tail(ratio / WIDE)
+    outside = 2.0 * tails[:, :, 0]
+    inside = zero_odds * (1.0 - outside)
+    total = inside + outside
+    return _tables_of(inside / total, tails / total[:, :, None])
+
+
+def _tables_of(zero: Floats, tails: Floats) -> PmfTables:
+    """Return the tables with P(0) = zero, [quantizers, 64], and P(k > m) = tails[..., m]."""
     beyond = 2.0 * tails.max(axis=0)
     radius = np.clip((beyond >= TAIL_MASS).sum(axis=1), 1, MAX_RADIUS)
     widest = int(radius.max())
     keep = 1.0 - ESCAPE_FLOOR
-    zero = keep * (1.0 - 2.0 * tails[:, :, :1])
     positive = keep * (tails[:, :, :widest] - tails[:, :, 1 : widest + 1])
     positive = np.where(np.arange(1, widest + 1) <= radius[:, None], positive, 0.0)
-    probabilities = np.concatenate([positive[:, :, ::-1], zero, positive], axis=2)
+    probabilities = np.concatenate([positive[:, :, ::-1], keep * zero[:, :, None], positive], axis=2)
     at_radius = np.take_along_axis(tails, np.broadcast_to(radius[:, None], (*tails.shape[:2], 1)), axis=2)
     escape = keep * (2.0 * at_radius[:, :, 0]) + ESCAPE_FLOOR
     return PmfTables(probabilities, radius.astype(np.int32), escape)
 
 
-def interpolate(x: Floats, knots: tuple[tuple[float, float], ...]) -> Floats:
-    """Return the piecewise linear function through `knots` at x, constant beyond the ends.
+def interpolate(x: Floats, first: float, step: float, values: tuple[float, ...]) -> Floats:
+    """Return the piecewise linear function through (first + i * step, values[i]), constant beyond the ends.
 
     The same bits everywhere; np.interp may fuse its multiply and add, so its last bit is the machine's.
     """
-    positions = np.array([position for position, _ in knots])
-    values = np.array([value for _, value in knots])
-    inside = np.clip(x, positions[0], positions[-1])
-    left = np.clip(np.searchsorted(positions, inside, side="right") - 1, 0, len(knots) - 2)
-    fraction = (inside - positions[left]) / (positions[left + 1] - positions[left])
-    rise = (values[left + 1] - values[left]) * fraction
-    result: Floats = values[left] + rise
+    knots = np.array(values)
+    place = np.clip((x - first) / step, 0.0, len(values) - 1.0)
+    left = np.minimum(place.astype(np.intp), len(values) - 2)
+    rise = (knots[left + 1] - knots[left]) * (place - left)
+    result: Floats = knots[left] + rise
     return result
 
 

@@ -179,6 +179,23 @@ def dequantize(indices: Ints, delta: np.float32, next_state: Bytes, quantizer: B
 
 
 @compile_kernel(nogil=True)
+def expand(values: Floats, scale_index: Bytes, stretch: Floats, shift: Floats, reach: np.float32) -> None:
+    """Move float32 [C, L] values away from zero, in place; zeros stay.
+
+    By min(|x|, reach) * stretch[scale] + shift[scale], three operations, each rounded to float32.
+    """
+    channels, length = values.shape
+    for channel in range(channels):
+        for t in range(length):
+            x = values[channel, t]
+            scale = scale_index[channel, t]
+            move = min(abs(x), reach) * stretch[scale]
+            move = move + shift[scale]
+            move = move if x > 0 else -move
+            values[channel, t] = x + (move if x != 0 else np.float32(0))
+
+
+@compile_kernel(nogil=True)
 def quantizers(indices: Ints, next_state: Bytes, quantizer: Bytes) -> Bytes:
     """Return uint8 [C, L]: which quantizer each of the int32 [C, L] indices belongs to."""
     channels, length = indices.shape

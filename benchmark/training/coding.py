@@ -38,6 +38,17 @@ def encode_frozen(network: MeanScaleHyperprior, x: Tensor, *, low_precision: boo
     return Latents(y, z, z_hat, float(-likelihood.log2().sum()))
 
 
+def scale_position(sigma: Tensor) -> Tensor:
+    """Return the place of sigma among the 64 scales as a real number, 0 to 63."""
+    return ((sigma.clamp(min=1e-6).log() - _LOG_FIRST) / _LOG_STEP).clamp(-1e-3, SCALES - 1)
+
+
+def nearest_scales(sigma: Tensor) -> NDArray[np.uint8]:
+    """Return uint8 [batch * channels, height * width]: the scale that the coder uses for each sigma."""
+    nearest = scale_position(sigma.detach()).round().clamp(min=0).to(torch.uint8)
+    return np.ascontiguousarray(nearest.flatten(2).flatten(0, 1).cpu().numpy())
+
+
 class LoopQuantizer:
     """One quantizer at one setting, on batches of latents."""
 
@@ -57,20 +68,13 @@ class LoopQuantizer:
         """
         residual = (y - mu).detach()
         rows = residual.flatten(2).flatten(0, 1).float().cpu().numpy()
-        position = self._scale_position(sigma)
-        nearest = (
-            position.detach().round().clamp(min=0).to(torch.uint8).flatten(2).flatten(0, 1).cpu().numpy()
-        )
-        rows, nearest = np.ascontiguousarray(rows), np.ascontiguousarray(nearest)
+        position = scale_position(sigma)
+        rows, nearest = np.ascontiguousarray(rows), nearest_scales(sigma)
         indices = self._quantizer.quantize(rows, nearest, self._settings)
-        values = torch.from_numpy(self._quantizer.dequantize(indices, self._settings))
+        values = torch.from_numpy(self._quantizer.dequantize(indices, nearest, self._settings))
         y_hat = mu + values.to(y.device).view(y.shape)
         pull = (y - mu) - residual if self._settings.trellis_lambda == 0 else None
         return y_hat, self._rate(indices, position, pull)
-
-    def _scale_position(self, sigma: Tensor) -> Tensor:
-        """Return the place of sigma among the 64 scales as a real number, 0 to 63."""
-        return ((sigma.clamp(min=1e-6).log() - _LOG_FIRST) / _LOG_STEP).clamp(-1e-3, SCALES - 1)
 
     def _rate(self, indices: NDArray[np.int32], position: Tensor, pull: Tensor | None) -> Tensor:
         k = torch.from_numpy(indices).long().to(position.device)

@@ -168,9 +168,12 @@ def wrong_delta_in_the_decoder(patch: pytest.MonkeyPatch) -> None:
     right = Quantizer.dequantize
 
     def dequantize(
-        self: Quantizer, indices: NDArray[np.int32], settings: QuantizerSettings
+        self: Quantizer,
+        indices: NDArray[np.int32],
+        scale_index: NDArray[np.uint8],
+        settings: QuantizerSettings,
     ) -> NDArray[np.float32]:
-        return right(self, indices, settings) * np.float32(1.02)
+        return right(self, indices, scale_index, settings) * np.float32(1.02)
 
     patch.setattr(Scalar, "dequantize", dequantize)
 
@@ -199,9 +202,14 @@ def trellis_without_rate(patch: pytest.MonkeyPatch) -> None:
 def lost_parity(patch: pytest.MonkeyPatch) -> None:
     right = Tcq.dequantize
 
-    def dequantize(self: Tcq, indices: NDArray[np.int32], settings: QuantizerSettings) -> NDArray[np.float32]:
+    def dequantize(
+        self: Tcq,
+        indices: NDArray[np.int32],
+        scale_index: NDArray[np.uint8],
+        settings: QuantizerSettings,
+    ) -> NDArray[np.float32]:
         stuck = replace(self.machine, next_state=np.zeros_like(self.machine.next_state))
-        return right(Tcq(self.name, stuck), indices, settings)
+        return right(Tcq(self.name, stuck, self.fit), indices, scale_index, settings)
 
     patch.setattr(Tcq, "dequantize", dequantize)
 

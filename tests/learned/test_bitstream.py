@@ -43,7 +43,7 @@ def test_overhead_on_a_kodak_image_is_23_bytes() -> None:
 
 
 def test_the_layout_is_the_documented_one() -> None:
-    expected = b"bLC\x01" + bytes(range(4)) + b"\x04" + struct.pack("<f", 0.65) + b"\x80\x06\x80\x04\x05"
+    expected = b"bLC\x02" + bytes(range(4)) + b"\x04" + struct.pack("<f", 0.65) + b"\x80\x06\x80\x04\x05"
     assert pack(EXAMPLE) == resealed(expected + b"hyperlatents")
 
 
@@ -65,7 +65,7 @@ def test_every_flipped_bit_is_refused() -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"bLC\x02" + pack(EXAMPLE)[4:-4], "version 2"),
+        (b"bLC\x01" + pack(EXAMPLE)[4:-4], "version 1"),
         (pack(EXAMPLE)[:8] + b"\x63" + pack(EXAMPLE)[9:-4], "quantizer 99"),
         (pack(EXAMPLE)[:9] + struct.pack("<f", float("nan")) + pack(EXAMPLE)[13:-4], "step of nan"),
         (pack(EXAMPLE)[:9] + struct.pack("<f", -1.0) + pack(EXAMPLE)[13:-4], "step of -1"),

@@ -184,4 +184,4 @@ def test_scale_indices_are_the_nearest_by_ratio() -> None:
     assert np.array_equal(found, nearest)
 
 
-GOLDEN_FREQUENCIES = {"scalar": 211135995, "tcq8": 770065396}
+GOLDEN_FREQUENCIES = {"scalar": 211135995, "tcq8": 1652341545}

@@ -18,6 +18,7 @@ from benchmark.learned.quantizers import (
     DEADZONE_ROUNDING,
     LARGEST_UNITS,
     NAMES,
+    FittedQuantizer,
     Quantizer,
     QuantizerSettings,
     get_quantizer,
@@ -109,11 +110,11 @@ def test_layout_and_types(name: str) -> None:
     indices = quantizer.quantize(residual, scale_index, defaults)
     turned = quantizer.quantize(np.asfortranarray(residual), np.asfortranarray(scale_index), defaults)
     np.testing.assert_array_equal(indices, turned)
-    values = quantizer.dequantize(np.asfortranarray(indices), defaults)
+    values = quantizer.dequantize(np.asfortranarray(indices), np.asfortranarray(scale_index), defaults)
     used = quantizer.quantizer_of(indices)
     assert [indices.dtype.name, values.dtype.name, used.dtype.name] == ["int32", "float32", "uint8"]
     assert indices.shape == values.shape == used.shape == residual.shape
-    np.testing.assert_array_equal(values, quantizer.dequantize(indices, defaults))
+    np.testing.assert_array_equal(values, quantizer.dequantize(indices, scale_index, defaults))
     assert int(used.max()) == quantizer.quantizers - 1
 
 
@@ -122,12 +123,13 @@ def test_nothing_clips(name: str) -> None:
     quantizer = get_quantizer(name)
     defaults = quantizer.default_settings()
     residual = np.array([[-60_000.0, 700.0, 3.0, -1e6, 63.5] * 5], np.float32)
-    values = quantizer.dequantize(
-        quantizer.quantize(residual, np.zeros(residual.shape, np.uint8), defaults), defaults
-    )
+    scale_index = np.zeros(residual.shape, np.uint8)
+    indices = quantizer.quantize(residual, scale_index, defaults)
+    values = quantizer.dequantize(indices, scale_index, defaults)
     far = np.abs(residual) > 60
     # an escape costs at most 80 bits, so no index is further away than their worth in distortion
-    bound = 2 * defaults.delta + math.sqrt(80 * defaults.trellis_lambda)
+    # nor is any point moved by more than twice the step beyond that
+    bound = 2 * defaults.delta + math.sqrt(80 * defaults.trellis_lambda) + 2 * defaults.delta
     assert (np.abs(values - residual)[far] <= bound).all()
     edge = np.full((1, 3), 0.999 * LARGEST_UNITS * defaults.delta, np.float32)
     assert quantizer.quantize(edge, np.zeros(edge.shape, np.uint8), defaults).min() > 0
@@ -141,8 +143,9 @@ def test_nothing_clips(name: str) -> None:
 def test_scalar_rounds_to_the_nearest_point(values: list[float], delta: float) -> None:
     residual = np.array([values], np.float32)
     quantizer, chosen = get_quantizer("scalar"), QuantizerSettings(delta)
-    indices = quantizer.quantize(residual, np.zeros(residual.shape, np.uint8), chosen)
-    error = np.abs(quantizer.dequantize(indices, chosen) - residual)
+    scale_index = np.zeros(residual.shape, np.uint8)
+    indices = quantizer.quantize(residual, scale_index, chosen)
+    error = np.abs(quantizer.dequantize(indices, scale_index, chosen) - residual)
     assert (error <= 0.5 * delta + 1e-3).all()
 
 
@@ -201,9 +204,27 @@ def test_more_lambda_means_fewer_bits_and_more_distortion(name: str) -> None:
         every = np.maximum(pmf.probabilities, 2.0**-16)
         column = np.clip(indices, -pmf.max_radius, pmf.max_radius) + pmf.max_radius
         bits.append(float(-np.log2(every[quantizer.quantizer_of(indices), scale_index, column]).sum()))
-        distortion.append(float(((quantizer.dequantize(indices, chosen) - residual) ** 2).sum()))
+        distortion.append(float(((quantizer._points(indices, chosen) - residual) ** 2).sum()))
     assert bits == sorted(bits, reverse=True)
     assert distortion == sorted(distortion)
+
+
+@pytest.mark.parametrize("name", SEARCHING)
+def test_points_move_away_from_zero_as_fitted(name: str) -> None:
+    quantizer, chosen = get_quantizer(name), QuantizerSettings(0.75)
+    assert isinstance(quantizer, FittedQuantizer)
+    stretch, shift = quantizer.fit.expansion()
+    k = np.arange(-12, 13, dtype=np.int32) * 2  # even: a trellis stays in state 0
+    indices, scale_index = np.broadcast_to(k, (SCALES, 25)), np.arange(SCALES, dtype=np.uint8)[:, None]
+    scale_index = np.broadcast_to(scale_index, indices.shape)
+    points = indices * 0.75 * quantizer.quantizers
+    move = np.minimum(np.abs(points), 4 * 0.75) * stretch[:, None] + 0.75 * shift[:, None]
+    values = quantizer.dequantize(np.ascontiguousarray(indices), scale_index, chosen)
+    np.testing.assert_allclose(values, points + np.sign(points) * move, rtol=1e-6)
+    assert (np.diff(values, axis=1) > 0).all()
+    # the finest scales are expanded, the coarse ones left alone
+    assert (values[:16, -1] - points[0, -1] > 0.05).all()
+    np.testing.assert_allclose(values[40:], points[40:], rtol=0.01)
 
 
 @pytest.mark.parametrize("name", SEARCHING)
@@ -225,9 +246,9 @@ def test_tables_are_distributions(name: str, delta: float) -> None:
     assert pmf.radius.min() >= 1
     assert pmf.radius.max() <= MAX_RADIUS
     # what makes "all zeros" the cheapest path of a trellis: no index costs less than the zero of Q0
-    # (by more than what the approximation of the tail leaves open)
+    # by more than 0.002 bit
     zero = pmf.probabilities[:1, :, pmf.max_radius][:, :, None]
-    assert (pmf.probabilities <= zero + 3e-7).all()
+    assert (pmf.probabilities <= 1.001 * zero + 3e-7).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -255,8 +276,8 @@ def test_tables_match_what_the_quantizer_picks(name: str, ratio: float) -> None:
         counts = counts[counts > 0]
         entropy -= float((counts * np.log2(counts / counts.sum())).sum())
     bits = float(table_bits(quantizer, indices, scale_index, defaults.delta).sum())
-    # at low rates the zero cell of Q1 is fitted to latents, not to a Gaussian
-    allowed = 0.08 if quantizer.quantizers == 2 and 0.5 < ratio < 2.0 else 0.012
+    # the tables of those that search are fitted to latents, whose tails are heavier than a Gaussian's
+    allowed = 0.035 if name in SEARCHING else 0.012
     assert 0.0 <= (bits - entropy) / indices.size < allowed
 
 
@@ -267,10 +288,10 @@ def test_the_built_functions_are_the_true_ones() -> None:
     np.testing.assert_allclose(tables.exact_exp(y), np.exp(y), rtol=1e-15)
     z = np.exp(np.linspace(-600.0, 600.0, 10_001))
     np.testing.assert_allclose(tables.exact_log2(z), np.log2(z), atol=2e-13)
-    knots = ((0.5, 1.0), (1.0, 3.0), (4.0, 2.0))
+    knots = (1.0, 3.0, 2.0)
     at = np.linspace(0.0, 5.0, 101)
     np.testing.assert_allclose(
-        tables.interpolate(at, knots), np.interp(at, [x for x, _ in knots], [y for _, y in knots])
+        tables.interpolate(at, 0.5, 1.25, knots), np.interp(at, [0.5, 1.75, 3.0], knots)
     )
 
 
@@ -284,9 +305,9 @@ def test_the_scale_table_is_compressais() -> None:
 FINGERPRINTS = {
     "scalar": "fcf31ccf3aec2701",
     "deadzone": "142a88443972b605",
-    "rdoq": "da6c6559e6e1fb23",
-    "tcq4": "05d338d98c6ad214",
-    "tcq8": "05d338d98c6ad214",
+    "rdoq": "171495f9b94d1e04",
+    "tcq4": "af82b6f5fea6540b",
+    "tcq8": "46c8ff48e298dfde",
 }
 
 

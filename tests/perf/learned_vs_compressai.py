@@ -151,7 +151,9 @@ def split(model: CodingModel, image: Image, rounds: int) -> None:
             f"{name}: y encode": lambda c=coder, i=indices: c.encode(i, scale_index, 1),  # type: ignore[misc]
             f"{name}: entropy estimate": lambda c=coder, i=indices: c.entropy_bits(i, scale_index),  # type: ignore[misc]
             f"{name}: y decode": lambda c=coder, b=stream: c.decode(b, scale_index, 1),  # type: ignore[misc]
-            f"{name}: dequantize": lambda n=name, i=indices, s=settings: get_quantizer(n).dequantize(i, s),  # type: ignore[misc]
+            f"{name}: dequantize": lambda n=name, i=indices, s=settings: get_quantizer(n).dequantize(
+                i, scale_index, s
+            ),  # type: ignore[misc]
             f"{name}: tables, once": lambda n=name, s=settings: (
                 index_coder.__wrapped__(n, s)._alphabets.models
             ),  # type: ignore[misc]

@@ -116,7 +116,7 @@ def c_search(residual: Floats, scale_index: Bytes, quantizer: Tcq) -> Callable[[
     search = ctypes.CDLL(str(library)).search
     shutil.rmtree(folder)
     settings = quantizer.default_settings()
-    table, machine = _tcq_costs(settings), quantizer.machine
+    table, machine = _tcq_costs(quantizer.fit, settings), quantizer.machine
     arrays = (residual, scale_index, table.costs, table.start, table.last)
     before = np.ascontiguousarray(machine.predecessors())
     out = np.empty(residual.shape, np.int32)
@@ -151,7 +151,7 @@ def measure(name: str, residual: Floats, scale_index: Bytes) -> str:
         lambda: quantizer.quantize(residual, scale_index, settings, threads=2), size, time.perf_counter
     )
     indices = quantizer.quantize(residual, scale_index, settings)
-    back = samples_per_second(lambda: quantizer.dequantize(indices, settings), size)
+    back = samples_per_second(lambda: quantizer.dequantize(indices, scale_index, settings), size)
     peer = c_search(residual, scale_index, quantizer) if isinstance(quantizer, Tcq) else None
     c_rate = ratio = ""
     if peer is not None:

@@ -31,7 +31,7 @@ def test_values_are_the_decoders_and_bits_the_coders(name: str) -> None:
     y_hat, bits = LoopQuantizer(name, settings)(y, mu, sigma)
     rows = (y - mu).flatten(2).flatten(0, 1).numpy()
     indices = quantizer.quantize(rows, index, settings)
-    expected = mu + torch.from_numpy(quantizer.dequantize(indices, settings)).view(SHAPE)
+    expected = mu + torch.from_numpy(quantizer.dequantize(indices, index, settings)).view(SHAPE)
     assert torch.equal(y_hat, expected)
     coder = IndexCoder(quantizer, settings)
     assert float(bits) == pytest.approx(coder.entropy_bits(indices, index), rel=1e-5)

@@ -1,0 +1,98 @@
+"""Fitted to latents of trained networks: made by `python -m benchmark.training.fit_tables`, not by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.learned.tables import SCALES, Floats, exact_exp, exact_log2, interpolate
+
+FIRST_OCTAVE, OCTAVE_STEP, OCTAVES = -2.0, 0.5, 11
+"""Knots of the tables: log2(sigma / delta) = -2, -1.5, ... 3."""
+SCALE_STEP, SCALE_KNOTS = 4.0, 9
+"""Knots of the expansion: every fourth scale index, 0 to 32."""
+
+REACH = 4.0
+"""A point further than this many deltas from zero is stretched like one just there: an outlier is none of
+the samples that the fit is about."""
+
+Knots = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The free numbers of one quantizer's tables and reconstruction.
+
+    The tables hang on sigma / delta alone, the expansion on sigma alone, and both interpolate between knots.
+    """
+
+    narrowing: tuple[Knots, ...]
+    """By quantizer: standard deviation of the narrow Gaussian over sigma."""
+    wide_weight: tuple[Knots, ...]
+    """By quantizer: share of the Gaussian that is twice as wide."""
+    zero_log_odds: tuple[Knots, ...]
+    """By quantizer: natural logarithm of the factor on the odds of k = 0."""
+    stretch: Knots
+    """How far a point moves away from zero, as a share of its distance from there (at most REACH * delta)."""
+    shift: Knots
+    """How far it moves beyond that, in units of delta."""
+
+    def shape(self, ratio: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return narrowing, wide weight and zero odds, each [quantizers, 64], at ratio = sigma / delta."""
+        octave = exact_log2(ratio)
+
+        def at(rows: tuple[Knots, ...]) -> Floats:
+            return np.stack([interpolate(octave, FIRST_OCTAVE, OCTAVE_STEP, row) for row in rows])
+
+        return at(self.narrowing), at(self.wide_weight), exact_exp(at(self.zero_log_odds))
+
+    def expansion(self) -> tuple[Floats, Floats]:
+        """Return stretch and shift by scale index, float64 [64] each."""
+        scale = np.arange(SCALES, dtype=np.float64)
+        stretch = interpolate(scale, 0.0, SCALE_STEP, self.stretch)
+        return stretch, interpolate(scale, 0.0, SCALE_STEP, self.shift)
+
+
+FITS = {
+    "rdoq": Fit(
+        narrowing=((1.186, 1.358, 1.142, 0.992, 0.873, 0.793, 0.722, 0.672, 0.669, 0.775, 1.082),),
+        wide_weight=((0.018, 0.031, 0.044, 0.077, 0.146, 0.22, 0.334, 0.442, 0.459, 0.212, 0.027),),
+        zero_log_odds=((1.603, 1.546, 0.914, 0.561, 0.338, 0.224, 0.145, 0.133, 0.121, 0.203, 0.16),),
+        stretch=(0.156, 0.247, 0.165, 0.088, 0.05, 0.017, 0.003, 0.007, 0.004),
+        shift=(0.205, 0.303, 0.204, 0.109, 0.041, 0.014, 0.01, -0.008, -0.004),
+    ),
+    "tcq4": Fit(
+        narrowing=(
+            (0.999, 1.286, 1.286, 1.279, 1.104, 0.958, 0.855, 0.781, 0.742, 0.796, 0.997),
+            (0.402, 0.6, 1.131, 0.946, 0.806, 0.727, 0.661, 0.632, 0.634, 0.659, 0.954),
+        ),
+        wide_weight=(
+            (0.056, 0.057, 0.055, 0.056, 0.065, 0.099, 0.157, 0.234, 0.302, 0.217, 0.055),
+            (0.054, 0.057, 0.06, 0.057, 0.079, 0.137, 0.249, 0.357, 0.431, 0.377, 0.087),
+        ),
+        zero_log_odds=(
+            (2.799, 2.793, 2.487, 1.998, 1.172, 0.624, 0.306, 0.171, 0.076, 0.108, 0.21),
+            (2.785, 2.643, 1.907, 0.494, -0.247, -0.575, -0.63, -0.572, -0.377, -0.351, -0.011),
+        ),
+        stretch=(0.144, 0.315, 0.24, 0.057, 0.038, 0.019, 0.003, -0.005, -0.007),
+        shift=(0.502, 0.73, 0.75, 0.47, 0.23, 0.102, 0.065, 0.037, 0.041),
+    ),
+    "tcq8": Fit(
+        narrowing=(
+            (1.021, 1.198, 1.222, 1.179, 1.089, 0.957, 0.849, 0.787, 0.753, 0.791, 1.003),
+            (0.509, 0.834, 1.1, 0.937, 0.803, 0.721, 0.654, 0.629, 0.62, 0.671, 0.962),
+        ),
+        wide_weight=(
+            (0.065, 0.065, 0.065, 0.067, 0.073, 0.105, 0.162, 0.226, 0.297, 0.209, 0.054),
+            (0.039, 0.043, 0.044, 0.046, 0.068, 0.136, 0.254, 0.366, 0.452, 0.368, 0.077),
+        ),
+        zero_log_odds=(
+            (2.514, 2.528, 2.269, 1.753, 1.074, 0.532, 0.209, 0.057, 0.015, 0.014, 0.128),
+            (2.536, 2.3, 1.45, 0.288, -0.294, -0.457, -0.456, -0.337, -0.263, -0.114, 0.123),
+        ),
+        stretch=(0.219, 0.351, 0.224, 0.068, 0.041, 0.018, -0.0, -0.002, -0.005),
+        shift=(0.48, 0.796, 0.672, 0.412, 0.211, 0.098, 0.058, 0.028, 0.048),
+    ),
+}
+"""The fits, by quantizer; they are part of the stream format."""

@@ -1,0 +1,89 @@
+"""The fit of the tables: its formula is the coder's, it finds what samples were drawn from, it helps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.learned.fitted import FITS, OCTAVES, SCALE_KNOTS, SCALE_STEP, Fit
+from benchmark.learned.latents import IndexCoder
+from benchmark.learned.quantizers import FittedQuantizer, QuantizerSettings, get_quantizer
+from benchmark.learned.tables import SCALE_TABLE, SCALES
+from benchmark.training.fit_tables import (
+    _MAGNITUDES,
+    _expanded,
+    _log2_magnitudes,
+    most_likely,
+    start_of,
+    with_fit,
+)
+
+NAMES = sorted(FITS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_numbers_have_the_shape_that_their_reader_expects(name: str) -> None:
+    fit, quantizers = FITS[name], get_quantizer(name).quantizers
+    for rows in (fit.narrowing, fit.wide_weight, fit.zero_log_odds):
+        assert [len(row) for row in rows] == [OCTAVES] * quantizers
+    assert len(fit.stretch) == len(fit.shift) == SCALE_KNOTS
+    assert all(0 <= weight < 0.6 for row in fit.wide_weight for weight in row)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_fitted_formula_is_that_of_the_coder(name: str) -> None:
+    fit, delta = FITS[name], 0.7
+    pmf = get_quantizer(name).pmf_tables(QuantizerSettings(delta))
+    weight = np.array(fit.wide_weight)
+    raw = np.stack([np.log(fit.narrowing), np.log(weight / (1 - weight)), fit.zero_log_odds], axis=2)
+    ours = _log2_magnitudes(torch.from_numpy(raw), torch.from_numpy(np.log2(SCALE_TABLE / delta))).exp2()
+    scales = np.flatnonzero(pmf.radius < _MAGNITUDES)
+    for scale in scales[scales > 8]:
+        radius = int(pmf.radius[scale])
+        theirs = pmf.probabilities[:, scale, pmf.max_radius : pmf.max_radius + radius + 1].copy()
+        theirs[:, 1:] *= 2
+        # the coder interpolates weights, the fit logits at the knots only: the same thing at every scale
+        np.testing.assert_allclose(ours[:, scale, : radius + 1].numpy(), theirs, rtol=2e-4, atol=1e-7)
+
+
+def test_most_likely_finds_what_the_counts_were_drawn_from() -> None:
+    truth = FITS["rdoq"]
+    pmf = with_fit("rdoq", truth).pmf_tables(QuantizerSettings(1.0))
+    rng = np.random.default_rng(0)
+    counts = np.zeros((1, SCALES, _MAGNITUDES + 2))
+    for scale in range(40):
+        magnitudes = 2.0 * pmf.probabilities[0, scale, pmf.max_radius :]
+        magnitudes[0] /= 2
+        draws = rng.choice(len(magnitudes), 20_000, p=magnitudes / magnitudes.sum())
+        counts[0, scale] = np.bincount(np.minimum(draws, _MAGNITUDES + 1), minlength=_MAGNITUDES + 2)
+    found = most_likely(start_of("rdoq"), counts, SCALE_TABLE)
+    assert _bits(found, counts) == pytest.approx(_bits(truth, counts), rel=1e-3)
+    assert _bits(start_of("rdoq"), counts) > 1.01 * _bits(truth, counts)
+
+
+def _bits(fit: Fit, counts: np.ndarray) -> float:
+    """Return the bits that `counts` of magnitudes take with step 1; none is an escape."""
+    quantizer = with_fit("rdoq", fit)
+    indices = np.repeat(np.tile(np.arange(counts.shape[2]), SCALES), counts[0].ravel().astype(int))
+    scales = np.repeat(np.repeat(np.arange(SCALES), counts.shape[2]), counts[0].ravel().astype(int))
+    coder = IndexCoder(quantizer, QuantizerSettings(1.0))
+    return coder.entropy_bits(indices.astype(np.int32)[None], scales.astype(np.uint8)[None])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_expansion_with_a_gradient_is_the_decoders(name: str) -> None:
+    quantizer, settings = get_quantizer(name), QuantizerSettings(0.8)
+    assert isinstance(quantizer, FittedQuantizer)
+    rng = np.random.default_rng(1)
+    indices = rng.integers(-9, 10, (7, 50)).astype(np.int32)
+    scale_index = rng.integers(0, SCALES, indices.shape).astype(np.uint8)
+    flat = with_fit(name, replace(quantizer.fit, stretch=(0.0,) * SCALE_KNOTS, shift=(0.0,) * SCALE_KNOTS))
+    points = torch.from_numpy(flat.dequantize(indices, scale_index, settings))
+    knots = torch.tensor([quantizer.fit.stretch, quantizer.fit.shift]).T
+    ours = _expanded(knots, points, torch.from_numpy(scale_index).float() / SCALE_STEP, 0.8)
+    values = quantizer.dequantize(indices, scale_index, settings)
+    np.testing.assert_allclose(ours.numpy(), values, rtol=1e-5, atol=1e-6)
+    assert not np.array_equal(points.numpy(), values)
