@@ -150,7 +150,7 @@ def test_calibration_finds_settings_better_than_the_defaults(
         network, 0.01, held_out, "rdoq", progress=lambda name, settings, cost: tried.append((settings, cost))
     )
     assert found.quality["cost"] == min(cost for _, cost in tried) < tried[0][1]
-    assert 0.3 < found.settings.delta < 3
+    assert 0.05 < found.settings.delta < 3
     loaded = load_recipe(FinetuneRecipe, recipe, quantizer="rdoq")
     again = validate_quantized(network, held_out, LoopQuantizer("rdoq", found.settings), loaded, True)
     assert again == pytest.approx(found.quality)
