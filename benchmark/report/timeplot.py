@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import NullFormatter
 
 from benchmark.report import captions, layout
 from benchmark.report.style import COLOURS
@@ -48,7 +47,8 @@ def draw_times(ax: Axes, summary: Summary, metric: str, side: str) -> Callable[[
         ax.plot(spread.median, rate, label=label, **style.mark(1.2))
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_minor_formatter(lambda value, _: _two_or_five(ax, value))
+    ax.tick_params(axis="x", which="minor", labelsize=7)
     ax.margins(x=0.12, y=0.12)
     word = {"encode": "Encoding", "decode": "Decoding"}[side]
     ax.set(xlabel=f"{word} time (s per megapixel)", ylabel=f"{captions.short_label(metric)} BD-rate (%)")
@@ -61,6 +61,13 @@ def draw_times(ax: Axes, summary: Summary, metric: str, side: str) -> Callable[[
         return True
 
     return finish
+
+
+def _two_or_five(ax: Axes, value: float) -> str:
+    """Return the text of a minor tick: only 2 and 5, and only where the axis spans less than two decades."""
+    low, high = ax.get_xlim()
+    leading = f"{value:e}"[0]
+    return f"{value:g}" if high < 100 * low and leading in "25" else ""
 
 
 _OFFSETS = ((5, 3), (5, -8), (-5, 3), (-5, -8), (0, 6), (0, -11))
