@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import trapezoid
 
@@ -31,6 +31,7 @@ def curves(draw: st.DrawFn) -> Curve:
     return curve(list(0.03 * 2 ** np.cumsum(draw(steps))), list(22 + np.cumsum(draw(gains))))
 
 
+@settings(deadline=None)  # the first example loads libraries
 @given(curves(), st.floats(0.3, 3))
 def test_scaling_rate_by_k_gives_100_times_k_minus_1_percent(base: Curve, k: float) -> None:
     found = bd_of_curves(base, replace(base, rates=base.rates * k))
@@ -40,6 +41,7 @@ def test_scaling_rate_by_k_gives_100_times_k_minus_1_percent(base: Curve, k: flo
     assert found.overlap == pytest.approx(1)
 
 
+@settings(deadline=None)  # the first example loads libraries
 @given(curves(), curves())
 def test_swapping_inverts_the_ratio(one: Curve, two: Curve) -> None:
     there, back = bd_of_curves(one, two), bd_of_curves(two, one)
@@ -52,6 +54,7 @@ def test_swapping_inverts_the_ratio(one: Curve, two: Curve) -> None:
     assert {*there.statuses} ^ {*back.statuses} <= {"methods_disagree", "ok"}
 
 
+@settings(deadline=None)  # the first example loads libraries
 @given(curves())
 def test_a_curve_against_itself_is_zero(base: Curve) -> None:
     found = bd_of_curves(base, base)
@@ -60,12 +63,14 @@ def test_a_curve_against_itself_is_zero(base: Curve) -> None:
     assert found.statuses == ("ok",)
 
 
+@settings(deadline=None)  # the first example loads libraries
 @given(curves(), st.floats(-2, 2))
 def test_raising_quality_by_d_gives_d_db(base: Curve, d: float) -> None:
     found = bd_of_curves(base, replace(base, qualities=base.qualities + d))
     assert found.quality_db == pytest.approx(d, abs=1e-9)
 
 
+@settings(deadline=None)  # the first example loads libraries
 @given(curves(), st.floats(0.5, 2))
 def test_bd_rate_is_the_logarithmic_mean_of_the_savings(base: Curve, k: float) -> None:
     other = replace(base, rates=base.rates**1.1 * k)
