@@ -132,10 +132,62 @@ def test_gap_to_the_rate_distortion_function(name: str, sigma: float, slope: flo
 
 @pytest.mark.parametrize("name", ["tcq4", "tcq8"])
 def test_gap_at_half_a_bit(name: str) -> None:
-    # the one figure that is not met: 0.09 dB above the table, whatever the start; docs/quantizers.md
+    # two tables a scale, as the format has them, miss the expectation; the next test has one a state
     bits, gap_db = converge(MACHINES[name], 0.95, 0.66)
     assert bits == pytest.approx(0.5, abs=0.03)
     assert gap_db == pytest.approx(float(np.interp(bits, BITS, GAP_DB[name])) + 0.09, abs=0.03)
+
+
+def plain_viterbi(cost_of: Floats, machine: Trellis) -> NDArray[np.int64]:
+    """Return the cheapest (state, parity) at each position, [2, L, C], of step costs [states, 2, L, C]."""
+    before = machine.predecessors().astype(np.intp)
+    origin, parity = before[:, :, 0], before[:, :, 1]
+    _, _, length, channels = cost_of.shape
+    cost = np.full((machine.states, channels), np.inf)
+    cost[0] = 0.0
+    upper = np.empty((length, machine.states, channels), np.intp)
+    for t in range(length):
+        both = cost[origin] + cost_of[origin, parity, t]
+        upper[t] = both.argmin(axis=1)
+        cost = both.min(axis=1)
+    state, every = cost.argmin(axis=0), np.arange(channels)
+    path = np.empty((2, length, channels), np.int64)
+    for t in range(length - 1, -1, -1):
+        which = upper[t, state, every]
+        path[:, t] = origin[state, which], parity[state, which]
+        state = path[0, t]
+    return path
+
+
+def converge_by_state(machine: Trellis, sigma: float, slope: float, rounds: int = 20) -> tuple[float, float]:
+    """Return (bits, gap in dB) as `converge` does, with a table for each state instead of each quantizer."""
+    magnitudes = math.ceil(3.0 * sigma) + 4
+    u = np.abs(np.random.default_rng(1).standard_normal((1024, 128)) * sigma)
+    k = np.arange(magnitudes)
+    points = 2.0 * k - machine.quantizer[:, None] * (k > 0)
+    pmf, bits, distortion = gaussian_cells(sigma, magnitudes)[machine.quantizer], 0.0, 0.0
+    for _ in range(rounds):
+        information = -np.log2(np.maximum(pmf, 2.0**-22))
+        every = (u - points[:, :, None, None]) ** 2 + slope * information[:, :, None, None]
+        halves = [every[:, parity::2] for parity in (0, 1)]
+        state, parity = plain_viterbi(np.stack([half.min(axis=1) for half in halves], axis=1), machine)
+        best = np.stack([half.argmin(axis=1) for half in halves], axis=1)
+        rows, columns = np.indices(u.shape)
+        magnitude = 2 * best[state, parity, rows, columns] + parity
+        bits = float(information[state, magnitude].mean())
+        distortion = float(np.mean((points[state, magnitude] - u) ** 2)) / sigma**2
+        counts = np.full((machine.states, magnitudes), 0.25)
+        np.add.at(counts, (state, magnitude), 1.0)
+        pmf = counts / counts.sum(axis=1, keepdims=True) / np.where(k > 0, 2.0, 1.0)
+    return bits, 10.0 * math.log10(distortion) + 20.0 * math.log10(2.0) * bits
+
+
+@pytest.mark.parametrize("name", ["tcq4", "tcq8"])
+def test_gap_at_half_a_bit_with_a_table_for_each_state(name: str) -> None:
+    bits, gap_db = converge_by_state(MACHINES[name], 0.95, 0.66)
+    assert bits == pytest.approx(0.46, abs=0.05)
+    assert gap_db <= float(np.interp(bits, BITS, GAP_DB[name])) + 0.05
+    assert gap_db < converge(MACHINES[name], 0.95, 0.66)[1] - 0.08
 
 
 def scalar_gap(step: float) -> tuple[float, float]:
