@@ -16,7 +16,16 @@ LARGEST_SIDE = 2**16 - 1
 LARGEST_PIXELS = 2**27
 """134 megapixels: decoding one takes minutes and less than 8 GB."""
 
-QUANTIZER_IDS = {"scalar": 0, "deadzone": 1, "rdoq": 2, "tcq4": 3, "tcq8": 4}
+QUANTIZER_IDS = {
+    "scalar": 0,
+    "deadzone": 1,
+    "rdoq": 2,
+    "tcq4": 3,
+    "tcq8": 4,
+    "rdoq-expanded": 5,
+    "tcq4-expanded": 6,
+    "tcq8-expanded": 7,
+}
 _QUANTIZER_NAMES = {number: name for name, number in QUANTIZER_IDS.items()}
 
 _FIXED = struct.Struct(f"<3sB{MODEL_ID_BYTES}sBf")

@@ -119,7 +119,7 @@ class Quantizer(ABC):
     def dequantize(self, indices: Indices, scale_index: Bytes, settings: QuantizerSettings) -> Residual:
         """Return float32 [C, L], the reconstruction of int32 [C, L] indices.
 
-        uint8 [C, L] scale_index is what `quantize` was given. Only `rdoq` and TCQ use it.
+        uint8 [C, L] scale_index is what `quantize` was given; only the expanded quantizers use it.
         """
         return self._points(indices, settings)
 
@@ -176,17 +176,22 @@ class Deadzone(Quantizer):
 
 
 class FittedQuantizer(Quantizer):
-    """A quantizer that searches, with tables and reconstruction fitted to latents of trained networks.
+    """A quantizer that searches, with tables fitted to latents of trained networks.
 
-    The lattice points decide; what the decoder is given lies further from zero (see `Fit`).
+    The lattice points decide. Where `expanded`, what the decoder is given lies further from zero than they
+    do (see `Fit`): that suits a decoder that was trained with noise and never saw quantized latents.
     """
 
-    def __init__(self, fit: Fit) -> None:
+    def __init__(self, name: str, fit: Fit, *, expanded: bool = False) -> None:
+        self.name = name
         self.fit = fit
+        self.expanded = expanded
 
     def dequantize(self, indices: Indices, scale_index: Bytes, settings: QuantizerSettings) -> Residual:
-        """Return float32 [C, L]: the lattice points, expanded as suits the scale of each sample."""
+        """Return float32 [C, L]: the lattice points, or these expanded as suits the scale of each sample."""
         values = self._points(indices, settings)
+        if not self.expanded:
+            return values
         stretch, shift = _expansion(self.fit, settings.delta)
         reach = np.float32(REACH * settings.delta)
         trellis.expand(values, np.ascontiguousarray(scale_index, np.uint8), stretch, shift, reach)
@@ -198,8 +203,6 @@ class Rdoq(FittedQuantizer):
 
     The candidates are the two nearest indices and zero.
     """
-
-    name = "rdoq"
 
     def default_settings(self) -> QuantizerSettings:
         """Return step 1 and the slope of high-rate theory."""
@@ -223,9 +226,8 @@ class Tcq(FittedQuantizer):
 
     quantizers = 2
 
-    def __init__(self, name: str, machine: Trellis, fit: Fit) -> None:
-        super().__init__(fit)
-        self.name = name
+    def __init__(self, name: str, machine: Trellis, fit: Fit, *, expanded: bool = False) -> None:
+        super().__init__(name, fit, expanded=expanded)
         self.machine = machine
         self.states = machine.states
 
@@ -311,9 +313,12 @@ _QUANTIZERS: dict[str, Quantizer] = {
     for quantizer in (
         Scalar(),
         Deadzone(),
-        Rdoq(FITS["rdoq"]),
+        Rdoq("rdoq", FITS["rdoq"]),
         Tcq("tcq4", TCQ4, FITS["tcq4"]),
         Tcq("tcq8", TCQ8, FITS["tcq8"]),
+        Rdoq("rdoq-expanded", FITS["rdoq"], expanded=True),
+        Tcq("tcq4-expanded", TCQ4, FITS["tcq4"], expanded=True),
+        Tcq("tcq8-expanded", TCQ8, FITS["tcq8"], expanded=True),
     )
 }
 NAMES: tuple[str, ...] = tuple(_QUANTIZERS)

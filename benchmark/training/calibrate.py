@@ -20,7 +20,7 @@ from benchmark.training.coding import Latents, LoopQuantizer, encode_frozen
 from benchmark.training.finetune import decode_quantized
 from benchmark.training.objective import mean_quality
 
-CALIBRATED = ("rdoq", "tcq4", "tcq8")
+CALIBRATED = ("rdoq", "tcq4", "tcq8", "rdoq-expanded", "tcq8-expanded")
 """`scalar` is not among them: its step is 1, that of the noise in training, by definition of the baseline."""
 _EVALUATIONS = 24
 

@@ -91,9 +91,9 @@ def _encode(network: MeanScaleHyperprior, x: Tensor) -> Crop:
 
 
 def with_fit(name: str, fit: Fit) -> FittedQuantizer:
-    """Return the quantizer `name` with other numbers."""
+    """Return the quantizer `name` with other tables, its points on the lattice."""
     known = get_quantizer(name)
-    return Tcq(name, known.machine, fit) if isinstance(known, Tcq) else Rdoq(fit)
+    return Tcq(name, known.machine, fit) if isinstance(known, Tcq) else Rdoq(name, fit)
 
 
 def count(quantizer: FittedQuantizer, models: Sequence[Model]) -> tuple[Floats, Floats]:
@@ -180,7 +180,7 @@ def _log2_magnitudes(knots: Tensor, octave: Tensor) -> Tensor:
 
 def fit_expansion(name: str, start: Fit, models: Sequence[Model]) -> Fit:
     """Return `start` with the stretch and shift that the decoders of `models` want (least log of error)."""
-    quantizer = with_fit(name, replace(start, stretch=(0.0,) * SCALE_KNOTS, shift=(0.0,) * SCALE_KNOTS))
+    quantizer = with_fit(name, start)
     prepared = [[_dequantized(quantizer, model, crop) for crop in model.crops] for model in models]
     knots = torch.tensor([start.stretch, start.shift]).T.contiguous().requires_grad_(True)
     optimizer = torch.optim.Adam([knots], lr=_LEARNING_RATE)

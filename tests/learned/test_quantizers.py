@@ -26,6 +26,8 @@ from benchmark.learned.quantizers import (
 from benchmark.learned.tables import ESCAPE_FLOOR, MAX_RADIUS, SCALE_TABLE, SCALES
 
 SEARCHING = ("rdoq", "tcq4", "tcq8")
+TABLED = ("scalar", "deadzone", *SEARCHING)
+"""The expanded quantizers have the tables of the plain ones."""
 Residual = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
@@ -51,7 +53,7 @@ def table_bits(
 def test_the_registry_has_what_the_brief_names(name: str) -> None:
     quantizer = get_quantizer(name)
     assert quantizer.name == name
-    assert quantizer.states == {"tcq4": 4, "tcq8": 8}.get(name, 1)
+    assert quantizer.states == {"tcq4": 4, "tcq8": 8}.get(name.removesuffix("-expanded"), 1)
     assert quantizer.quantizers == quantizer.pmf_tables(quantizer.default_settings()).escape.shape[0]
     quantizer.prepare()
     quantizer.prepare(QuantizerSettings(delta=0.5, trellis_lambda=0.1))
@@ -210,8 +212,28 @@ def test_more_lambda_means_fewer_bits_and_more_distortion(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SEARCHING)
+def test_an_expanded_quantizer_differs_in_its_points_alone(name: str) -> None:
+    plain, expanded, chosen = (
+        get_quantizer(name),
+        get_quantizer(f"{name}-expanded"),
+        QuantizerSettings(0.7, 0.1),
+    )
+    residual, scale_index = latent(3, (20, 300))
+    indices = plain.quantize(residual, scale_index, chosen)
+    np.testing.assert_array_equal(expanded.quantize(residual, scale_index, chosen), indices)
+    assert expanded.pmf_tables(chosen) is plain.pmf_tables(chosen)
+    values = plain.dequantize(indices, scale_index, chosen)
+    np.testing.assert_array_equal(values, plain._points(indices, chosen))
+    moved = expanded.dequantize(indices, scale_index, chosen) - values
+    assert (
+        moved[(indices != 0) & (scale_index < 16)] * values[(indices != 0) & (scale_index < 16)] > 0
+    ).all()
+    assert not moved[indices == 0].any()
+
+
+@pytest.mark.parametrize("name", SEARCHING)
 def test_points_move_away_from_zero_as_fitted(name: str) -> None:
-    quantizer, chosen = get_quantizer(name), QuantizerSettings(0.75)
+    quantizer, chosen = get_quantizer(f"{name}-expanded"), QuantizerSettings(0.75)
     assert isinstance(quantizer, FittedQuantizer)
     stretch, shift = quantizer.fit.expansion()
     k = np.arange(-12, 13, dtype=np.int32) * 2  # even: a trellis stays in state 0
@@ -233,7 +255,7 @@ def test_lambda_beyond_all_distortion_gives_zeros(name: str) -> None:
     assert not get_quantizer(name).quantize(residual, scale_index, QuantizerSettings(0.6, 1e9)).any()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TABLED)
 @pytest.mark.parametrize("delta", [0.01, 0.3, 0.6, 1.0, 7.0])
 def test_tables_are_distributions(name: str, delta: float) -> None:
     pmf = get_quantizer(name).pmf_tables(QuantizerSettings(delta))
@@ -258,7 +280,7 @@ def test_tables_depend_on_delta_alone(name: str) -> None:
     assert tables_of(QuantizerSettings(0.7, 0.0)) is tables_of(QuantizerSettings(0.7, 3.0))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TABLED)
 @pytest.mark.parametrize("ratio", [0.45, 0.8, 1.2, 2.5, 6.0])
 def test_tables_match_what_the_quantizer_picks(name: str, ratio: float) -> None:
     # at the default slope, on Gaussian residuals, the tables lose next to nothing to the true frequencies
@@ -321,6 +343,6 @@ def fingerprint(name: str) -> str:
     return digest.hexdigest()[:16]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TABLED)
 def test_tables_have_the_same_bits_on_every_machine(name: str) -> None:
     assert fingerprint(name) == FINGERPRINTS[name]
