@@ -61,10 +61,10 @@ class LoopQuantizer:
         """Return (y_hat, bits) of latents y given mu and sigma, all [batch, channels, height, width].
 
         y_hat is the decoder's, bits (a scalar) those of the entropy coder's tables, interpolated between
-        neighbouring scales so that sigma has a gradient. The indices are constants: y_hat moves with mu.
-        That is the whole derivative of rate plus distortion where indices are chosen by just that (both
-        sides of every decision then cost the same). `scalar` and `deadzone` choose by distance alone: there
-        the rate's change with the residual is added, by differences along the tables.
+        neighbouring scales so that sigma has a gradient. The gradient of mu is that of the average over many
+        samples: where mu moves, an index other than zero goes after the residual, so that y_hat stays where
+        y is and the bits change with the index, by differences along the tables; where the index is zero, it
+        stays zero and y_hat moves with mu.
         """
         residual = (y - mu).detach()
         rows = residual.flatten(2).flatten(0, 1).float().cpu().numpy()
@@ -72,11 +72,12 @@ class LoopQuantizer:
         rows, nearest = np.ascontiguousarray(rows), nearest_scales(sigma)
         indices = self._quantizer.quantize(rows, nearest, self._settings)
         values = torch.from_numpy(self._quantizer.dequantize(indices, nearest, self._settings))
-        y_hat = mu + values.to(y.device).view(y.shape)
-        pull = (y - mu) - residual if self._settings.trellis_lambda == 0 else None
-        return y_hat, self._rate(indices, position, pull)
+        zero = torch.from_numpy(indices == 0).to(y.device).view(y.shape)
+        y_hat = torch.where(zero, mu, mu.detach()) + values.to(y.device).view(y.shape)
+        return y_hat, self._rate(indices, position, (y - mu) - residual)
 
-    def _rate(self, indices: NDArray[np.int32], position: Tensor, pull: Tensor | None) -> Tensor:
+    def _rate(self, indices: NDArray[np.int32], position: Tensor, moved: Tensor) -> Tensor:
+        """Return the bits; `moved` is zero, and carries the gradient of the residual."""
         k = torch.from_numpy(indices).long().to(position.device)
         used = torch.from_numpy(self._quantizer.quantizer_of(indices)).long().to(position.device)
         position = position.flatten(2).flatten(0, 1)
@@ -85,8 +86,8 @@ class LoopQuantizer:
         table = self._bits.to(position.device)
         low, high = table[used, below, magnitude], table[used, below + 1, magnitude]
         bits = low + (high - low) * (position - below)
-        if pull is not None:
-            towards_zero = table[used, below, (magnitude - 1).clamp(min=0)]
-            slope = (table[used, below, magnitude + 1] - towards_zero) / 2 * k.sign()
-            bits = bits + slope / self._settings.delta * pull.flatten(2).flatten(0, 1)
+        towards_zero = table[used, below, (magnitude - 1).clamp(min=0)]
+        slope = (table[used, below, magnitude + 1] - towards_zero) / 2 * k.sign()
+        step = self._settings.delta * self._quantizer.quantizers
+        bits = bits + slope / step * moved.flatten(2).flatten(0, 1)
         return bits.sum()

@@ -61,7 +61,17 @@ class TrainRecipe(Schedule):
 class FinetuneRecipe(Schedule):
     """Step 2: parts of the decoder, on truly quantized latents."""
 
-    quantizer: Literal["scalar", "deadzone", "rdoq", "tcq4", "tcq8", "noise"]
+    quantizer: Literal[
+        "scalar",
+        "deadzone",
+        "rdoq",
+        "tcq4",
+        "tcq8",
+        "rdoq-expanded",
+        "tcq4-expanded",
+        "tcq8-expanded",
+        "noise",
+    ]
     parts: str = Field(pattern=r"^(g|h)_s(\.\d|_linear)?(\+(g|h)_s(\.\d|_linear)?)*$")
     """What is retrained: g_s, g_s+h_s, or single layers of them, such as g_s.6 or g_s.4+g_s.6."""
     delta: float | None = Field(default=None, gt=0)
