@@ -65,7 +65,7 @@ def finetune(
     out: Out,
     *,
     quantizer: Annotated[
-        str | None, typer.Option(help="scalar, rdoq, tcq4, tcq8; noise: the control.")
+        str | None, typer.Option(help="scalar, rdoq, tcq4, tcq8, tcq8-expanded; noise: the control.")
     ] = None,
     parts: Annotated[
         str | None, typer.Option(help="What is retrained: g_s, g_s+h_s, or layers: g_s.6.")

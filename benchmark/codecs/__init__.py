@@ -85,6 +85,16 @@ _BUILTIN |= {
     "baseline-tcq8": _learned(
         "baseline weights, trellis-coded quantization, 8 states", arm="baseline", quantizer="tcq8"
     ),
+    "baseline-rdoq-expanded": _learned(
+        "baseline-rdoq with points moved from zero, as decoders trained with noise want them",
+        arm="baseline",
+        quantizer="rdoq-expanded",
+    ),
+    "baseline-tcq8-expanded": _learned(
+        "baseline-tcq8 with points moved from zero, as decoders trained with noise want them",
+        arm="baseline",
+        quantizer="tcq8-expanded",
+    ),
     "continued": _learned(
         "the control: finetuned-scalar's decoder, as many steps of ordinary training instead",
         arm="continued",
@@ -95,10 +105,25 @@ _BUILTIN |= {
         arm="finetuned-scalar",
         quantizer="scalar",
     ),
+    "finetuned-rdoq": _learned(
+        "decoder and hyper decoder finetuned on rate-distortion-optimized scalar quantization",
+        arm="finetuned-rdoq",
+        quantizer="rdoq",
+    ),
+    "finetuned-tcq4": _learned(
+        "decoder and hyper decoder finetuned on trellis-coded latents, 4 states",
+        arm="finetuned-tcq4",
+        quantizer="tcq4",
+    ),
     "finetuned-tcq": _learned(
         "decoder and hyper decoder finetuned on trellis-coded latents, 8 states",
         arm="finetuned-tcq",
         quantizer="tcq8",
+    ),
+    "finetuned-tcq-expanded": _learned(
+        "decoder and hyper decoder finetuned on baseline-tcq8-expanded's latents",
+        arm="finetuned-tcq-expanded",
+        quantizer="tcq8-expanded",
     ),
 }
 
