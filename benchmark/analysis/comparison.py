@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from benchmark.analysis.figures import (
     no_mean_figure,
     no_per_image_figure,
 )
-from benchmark.analysis.grid import CodecGrid, Coverage, Floats, codec_grids, complete
+from benchmark.analysis.grid import CodecGrid, Floats, codec_grids, complete
 from benchmark.analysis.intervals import FEW_IMAGES, RESAMPLES, Estimate, bootstrap, estimate
 from benchmark.analysis.pchip import bd_batch, fronts
 from benchmark.analysis.status import Status, joined
@@ -140,8 +140,7 @@ def _pair(codec: CodecGrid, anchor: CodecGrid, options: Options) -> Comparison:
     )
     per_image = _per_image_figure(ours, theirs, options) if with_figures else no_per_image_figure(statuses)
     shares = _shares_points(codec, anchor)
-    return Comparison(
-        **_of_curves(curve, anchor_curve, options),
+    return _begun(curve, anchor_curve, options)(
         mean_curve=mean_figure,
         per_image=per_image,
         shares_points=shares,
@@ -152,34 +151,21 @@ def _pair(codec: CodecGrid, anchor: CodecGrid, options: Options) -> Comparison:
     )
 
 
-class _Leading(TypedDict):
-    """What every comparison says of its two curves and of how they were made."""
-
-    codec: str
-    anchor: str
-    dataset: str
-    metric: str
-    rate: str
-    averaging: str
-    codec_curve: Curve
-    anchor_curve: Curve
-    coverage: Coverage
-    seed: int
-
-
-def _of_curves(curve: Curve, anchor_curve: Curve, options: Options) -> _Leading:
-    return {
-        "codec": curve.label,
-        "anchor": anchor_curve.label,
-        "dataset": curve.dataset,
-        "metric": options.metric,
-        "rate": options.rate,
-        "averaging": options.averaging,
-        "codec_curve": curve,
-        "anchor_curve": anchor_curve,
-        "coverage": curve.coverage,
-        "seed": options.seed,
-    }
+def _begun(curve: Curve, anchor_curve: Curve, options: Options) -> partial[Comparison]:
+    """Return a comparison that lacks its figures: what it says of its curves and of how it is made."""
+    return partial(
+        Comparison,
+        codec=curve.label,
+        anchor=anchor_curve.label,
+        dataset=curve.dataset,
+        metric=options.metric,
+        rate=options.rate,
+        averaging=options.averaging,
+        codec_curve=curve,
+        anchor_curve=anchor_curve,
+        coverage=curve.coverage,
+        seed=options.seed,
+    )
 
 
 def _mixed(codec: CodecGrid, anchor: CodecGrid) -> bool:
@@ -298,8 +284,7 @@ def _with_curve(grid: CodecGrid, anchor: Curve, options: Options) -> Comparison:
     statuses = joined(statuses, found.statuses, mixed)
     if mixed and not options.allow_mixed:
         rate = quality = Estimate(None)
-    return Comparison(
-        **_of_curves(curve, anchor, options),
+    return _begun(curve, anchor, options)(
         mean_curve=MeanCurveFigure(rate, quality, found.by_method, found.overlap, statuses),
         per_image=None,
         shares_points=False,
