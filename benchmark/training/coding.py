@@ -43,9 +43,9 @@ def scale_position(sigma: Tensor) -> Tensor:
     return ((sigma.clamp(min=1e-6).log() - _LOG_FIRST) / _LOG_STEP).clamp(-1e-3, SCALES - 1)
 
 
-def nearest_scales(sigma: Tensor) -> NDArray[np.uint8]:
-    """Return uint8 [batch * channels, height * width]: the scale that the coder uses for each sigma."""
-    nearest = scale_position(sigma.detach()).round().clamp(min=0).to(torch.uint8)
+def nearest_scales(position: Tensor) -> NDArray[np.uint8]:
+    """Return uint8 [batch * channels, height * width]: the scale that the coder uses at `scale_position`."""
+    nearest = position.detach().round().clamp(min=0).to(torch.uint8)
     return np.ascontiguousarray(nearest.flatten(2).flatten(0, 1).cpu().numpy())
 
 
@@ -69,7 +69,7 @@ class LoopQuantizer:
         residual = (y - mu).detach()
         rows = residual.flatten(2).flatten(0, 1).float().cpu().numpy()
         position = scale_position(sigma)
-        rows, nearest = np.ascontiguousarray(rows), nearest_scales(sigma)
+        rows, nearest = np.ascontiguousarray(rows), nearest_scales(position)
         indices = self._quantizer.quantize(rows, nearest, self._settings)
         values = torch.from_numpy(self._quantizer.dequantize(indices, nearest, self._settings))
         zero = torch.from_numpy(indices == 0).to(y.device).view(y.shape)

@@ -33,7 +33,7 @@ from benchmark.learned.fitted import (
 from benchmark.learned.network import MeanScaleHyperprior
 from benchmark.learned.quantizers import FittedQuantizer, QuantizerSettings, Rdoq, Tcq, get_quantizer
 from benchmark.learned.tables import ESCAPE_FLOOR, SCALE_TABLE, SCALES, WIDE
-from benchmark.training.coding import encode_frozen, nearest_scales
+from benchmark.training.coding import encode_frozen, nearest_scales, scale_position
 from benchmark.training.data import RandomCrops, load_for_training, split_photographs
 from benchmark.training.sources import Source, open_source
 
@@ -87,7 +87,7 @@ def _encode(network: MeanScaleHyperprior, x: Tensor) -> Crop:
     latents = encode_frozen(network, x, low_precision=False)
     mu, sigma = network.hyper_synthesis(latents.z_hat)
     residual = (latents.y - mu)[0].flatten(1).numpy()
-    return Crop(x, mu, np.ascontiguousarray(residual), nearest_scales(sigma))
+    return Crop(x, mu, np.ascontiguousarray(residual), nearest_scales(scale_position(sigma)))
 
 
 def with_fit(name: str, fit: Fit) -> FittedQuantizer:
