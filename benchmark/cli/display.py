@@ -1,4 +1,4 @@
-"""What `bench run` shows: warnings, live progress, and the tables at the end."""
+"""What commands show: warnings, live progress, and the tables at the end."""
 
 from __future__ import annotations
 
@@ -6,16 +6,26 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 from benchmark.errors import AnalysisError, CodecUnavailableError
 
@@ -26,8 +36,10 @@ if TYPE_CHECKING:
     from benchmark.results import Record
     from benchmark.runner import Codecs, Outcome
     from benchmark.suite import Suite, Task
+    from benchmark.training.checkpoint import Course
 
 LOG_EVERY_SECONDS = 10.0
+LOG_TRAINING_EVERY_SECONDS = 60.0
 
 out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -73,19 +85,22 @@ def download() -> Callable[[str, int, int | None], None]:
     return report
 
 
+def bars(*more: ProgressColumn) -> Progress:
+    """Return bars with counts and the time left, and the columns `more`; nothing is drawn off a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    return Progress(*columns, *more, console=err, disable=not err.is_terminal)
+
+
 class RunProgress:
     """Progress of a run, codec by codec: bars with the time left on a terminal, log lines elsewhere."""
 
     def __init__(self) -> None:
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[failed]}"),
-            console=err,
-            disable=not err.is_terminal,
-        )
+        self._bars = bars(TextColumn("{task.fields[failed]}"))
         self._ids: dict[str, TaskID] = {}
         self._totals: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
@@ -133,6 +148,73 @@ class RunProgress:
         left_seconds = (now - self._start) / finished * (self._totals.total() - finished)
         failed = f", {self._failed[label]} failed" if self._failed[label] else ""
         err.print(f"{escape(label)}: {done} of {total}{failed}; about {_duration(left_seconds)} left in all")
+
+
+class TrainingProgress:
+    """Progress of a training: a bar with the time left and the last validation under it on a terminal, a
+    line a minute and at every validation elsewhere, so that the log of a night tells how it went.
+    """
+
+    def __init__(self) -> None:
+        self._bar = _BarWithCaption(
+            MofNCompleteColumn(),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            disable=not err.is_terminal,
+        )
+        self._start = self._last_log = time.monotonic()
+        self._first_step: int | None = None
+        self._validations = 0
+
+    def __enter__(self) -> TrainingProgress:
+        """Begin to draw."""
+        self._bar.start()
+        self._task = self._bar.add_task("", total=None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the bar as it stands."""
+        self._bar.stop()
+
+    def __call__(self, course: Course, steps: int) -> None:
+        """Hear of the course so far, `steps` being all that there are to make."""
+        caption = f"loss {course.losses[-1]['loss']:.4f}"
+        if course.validations:
+            last = course.validations[-1]
+            caption += f"; held-out cost {last['cost']:.4f}, {last['bpp']:.4f} bpp, {last['psnr']:.2f} dB"
+        self._bar.caption = caption
+        self._bar.update(self._task, completed=course.step, total=steps)
+        if not err.is_terminal:
+            self._log(course, steps, caption)
+
+    def _log(self, course: Course, steps: int, caption: str) -> None:
+        now = time.monotonic()
+        if self._first_step is None:  # a training that goes on: the time left is told from what is seen now
+            self._first_step, self._start, self._validations = course.step, now, len(course.validations)
+            left = ""
+        else:
+            seconds = (now - self._start) / (course.step - self._first_step) * (steps - course.step)
+            left = f"; about {_duration(seconds)} left"
+        validated, self._validations = len(course.validations) > self._validations, len(course.validations)
+        if left and not validated and now - self._last_log < LOG_TRAINING_EVERY_SECONDS:
+            return
+        self._last_log = now
+        err.print(f"step {course.step} of {steps}; {caption}{left if course.step < steps else ''}")
+
+
+class _BarWithCaption(Progress):
+    """A bar with a line of text below, which beside it would not fit in 80 columns."""
+
+    caption = "loading photographs"
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return the bar and the caption."""
+        yield from super().get_renderables()
+        yield Text(self.caption)
 
 
 def _duration(seconds: float) -> str:

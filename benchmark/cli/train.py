@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from benchmark.training.run import Progress
 
 Data = Annotated[Path, typer.Option("--data", help="A folder of photographs; never one of the test sets.")]
 Out = Annotated[Path, typer.Option("--out", help="The training's folder; the same call resumes from it.")]
@@ -45,6 +40,7 @@ def train(
     arm: Annotated[str, typer.Option(help="The arm's name in the weights folder.")] = "baseline",
 ) -> None:
     """Train a mean-scale hyperprior end to end (the paper's first step)."""
+    from benchmark.cli import display
     from benchmark.training.recipe import TrainRecipe, load_recipe
     from benchmark.training.sources import open_source
     from benchmark.training.train import train as run_training
@@ -52,7 +48,7 @@ def train(
     settle(device, threads)
     loaded = load_recipe(TrainRecipe, recipe, lmbda=lmbda, steps=steps, proxy=proxy)
     start = open_source(from_) if from_ else None
-    with live_progress() as progress:
+    with display.TrainingProgress() as progress:
         last = run_training(loaded, data, out, start=start, device=device, progress=progress)
     finish(last, weights, arm)
 
@@ -79,6 +75,7 @@ def finetune(
     arm: Annotated[str, typer.Option(help="The arm's name in the weights folder.")] = "finetuned",
 ) -> None:
     """Retrain the decoder on truly quantized latents (the paper's second step)."""
+    from benchmark.cli import display
     from benchmark.training.finetune import finetune as run_finetuning
     from benchmark.training.recipe import FinetuneRecipe, load_recipe
     from benchmark.training.sources import open_source
@@ -88,7 +85,7 @@ def finetune(
     loaded = load_recipe(
         FinetuneRecipe, recipe, lmbda=start.lmbda, quantizer=quantizer, parts=parts, steps=steps
     )
-    with live_progress() as progress:
+    with display.TrainingProgress() as progress:
         last = run_finetuning(loaded, start, data, out, device=device, progress=progress)
     finish(last, weights, arm)
 
@@ -98,18 +95,17 @@ def calibrate(
     data: Data,
     *,
     lmbda: Annotated[list[float] | None, typer.Option(help="Only these; by default all that exist.")] = None,
-    quantizer: Annotated[list[str] | None, typer.Option(help="By default rdoq, tcq4 and tcq8.")] = None,
+    quantizer: Annotated[list[str] | None, typer.Option(help="By default all of the registry.")] = None,
     weights: Annotated[
         Path | None, typer.Option(help="The weights folder; by default the one in use.")
     ] = None,
     threads: Threads = None,
 ) -> None:
     """Choose Delta and trellis lambda per model on held-out photographs, and store them with the weights."""
-    from rich.console import Console
-
+    from benchmark.cli import display
     from benchmark.errors import UsageError
     from benchmark.learned.weights import available, load_model, update_settings, weights_folder
-    from benchmark.training.calibrate import CALIBRATED
+    from benchmark.training.calibrate import CALIBRATED, EVALUATIONS
     from benchmark.training.calibrate import calibrate as choose
     from benchmark.training.data import load_held_out, split_photographs
 
@@ -119,15 +115,16 @@ def calibrate(
     if not points:
         raise UsageError(f"no weights for arm {arm!r} in {folder}; train some, or give another --weights")
     held_out = load_held_out(split_photographs(data).held_out, "cpu")
-    console = Console()
-    for point in points:
-        network, _ = load_model(arm, point, folder)
-        for name in quantizer or CALIBRATED:
-            with console.status(f"{arm} {point:g} {name}"):
-                found = choose(network, point, held_out, name)
+    models = [(point, name) for point in points for name in quantizer or CALIBRATED]
+    with display.bars() as bars:
+        task = bars.add_task("evaluations", total=len(models) * EVALUATIONS)
+        for done, (point, name) in enumerate(models, start=1):
+            network, _ = load_model(arm, point, folder)
+            found = choose(network, point, held_out, name, progress=lambda *_: bars.advance(task))
+            bars.update(task, completed=done * EVALUATIONS)
             update_settings(folder, arm, point, {name: found.settings})
             quality = ", ".join(f"{key} {value:.4f}" for key, value in found.quality.items())
-            console.print(
+            display.say(
                 f"{arm} {point:g} {name}: delta {found.settings.delta:g}, "
                 f"trellis lambda {found.settings.trellis_lambda:g}; held-out {quality}"
             )
@@ -145,34 +142,6 @@ def settle(device: str, threads: int | None) -> None:
         )
     if threads:
         torch.set_num_threads(threads)
-
-
-@contextmanager
-def live_progress() -> Iterator[Progress]:
-    """Show steps, time left and the last validation while a training runs."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import Progress as Bar
-
-    from benchmark.training.checkpoint import Course
-
-    columns = (MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Bar(*columns, TextColumn("{task.description}")) as bar:
-        task = bar.add_task("loading photographs", total=None)
-
-        def show(course: Course, steps: int) -> None:
-            text = f"loss {course.losses[-1]['loss']:.4f}"
-            if course.validations:
-                last = course.validations[-1]
-                text += f"  held-out: cost {last['cost']:.4f}, {last['bpp']:.4f} bpp, {last['psnr']:.2f} dB"
-            bar.update(task, completed=course.step, total=steps, description=text)
-
-        yield show
 
 
 def finish(last: Path, weights: Path | None, arm: str) -> None:

@@ -106,12 +106,12 @@ _BUILTIN |= {
         quantizer="scalar",
     ),
     "finetuned-rdoq": _learned(
-        "decoder and hyper decoder finetuned on rate-distortion-optimized scalar quantization",
+        "decoder finetuned on latents of rate-distortion-optimized scalar quantization",
         arm="finetuned-rdoq",
         quantizer="rdoq",
     ),
     "finetuned-tcq4": _learned(
-        "decoder and hyper decoder finetuned on trellis-coded latents, 4 states",
+        "decoder finetuned on trellis-coded latents, 4 states",
         arm="finetuned-tcq4",
         quantizer="tcq4",
     ),
@@ -121,7 +121,7 @@ _BUILTIN |= {
         quantizer="tcq8",
     ),
     "finetuned-tcq-expanded": _learned(
-        "decoder and hyper decoder finetuned on baseline-tcq8-expanded's latents",
+        "decoder finetuned on the latents of baseline-tcq8-expanded",
         arm="finetuned-tcq-expanded",
         quantizer="tcq8-expanded",
     ),

@@ -22,7 +22,8 @@ from benchmark.training.objective import mean_quality
 
 CALIBRATED = ("rdoq", "tcq4", "tcq8", "rdoq-expanded", "tcq8-expanded")
 """`scalar` is not among them: its step is 1, that of the noise in training, by definition of the baseline."""
-_EVALUATIONS = 24
+EVALUATIONS = 24
+"""At most so many are made for one quantizer of one model."""
 
 Progress = Callable[[str, QuantizerSettings, float], None]
 """Called after each evaluation with quantizer, settings tried and RD cost."""
@@ -49,7 +50,7 @@ def calibrate(
     """Minimize bpp + lmbda * mse over Delta and the trellis lambda; start from the quantizer's defaults.
 
     The cost is that of training, so each quantizer works at the slope that the model was trained for. It is
-    searched by the simplex method in the logarithms of Delta and lambda / Delta^2, about 24 evaluations of
+    searched by the simplex method in the logarithms of Delta and lambda / Delta^2, at most EVALUATIONS of
     the real quantizer and synthesis. `held_out`: float32 [1, 3, h, w] each.
     """
     network.eval()
@@ -69,7 +70,7 @@ def calibrate(
 
     first = np.log([start.delta, start.trellis_lambda / start.delta**2])
     simplex = first + np.array([[0.0, 0.0], [0.12, 0.0], [0.0, 0.5]])
-    options: Any = {"initial_simplex": simplex, "maxfev": _EVALUATIONS, "xatol": 0.01, "fatol": 1e-5}
+    options: Any = {"initial_simplex": simplex, "maxfev": EVALUATIONS, "xatol": 0.01, "fatol": 1e-5}
     minimize(cost, first, method="Nelder-Mead", options=options)
     return min(tried.values(), key=lambda calibration: calibration.quality["cost"])
 
