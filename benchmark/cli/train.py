@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +13,9 @@ Out = Annotated[Path, typer.Option("--out", help="The training's folder; the sam
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of torch.")]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Instead of the recipe's.")]
-Lmbda = Annotated[float | None, typer.Option("--lmbda", help="Instead of the recipe's or the start's.")]
+FromLmbda = Annotated[
+    float | None, typer.Option("--from-lmbda", help="The lmbda of a plain state dict given as --from.")
+]
 Weights = Annotated[
     Path | None, typer.Option("--weights", help="At the end, add the model to this weights folder (--arm).")
 ]
@@ -31,7 +34,8 @@ def train(
     *,
     recipe: Annotated[str, typer.Option(help="A recipe of the package, or a TOML file.")] = "baseline",
     from_: Annotated[str | None, typer.Option("--from", help="A model to start from.")] = None,
-    lmbda: Lmbda = None,
+    from_lmbda: FromLmbda = None,
+    lmbda: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
     steps: Steps = None,
     proxy: Annotated[str | None, typer.Option(help="noise, ste or mixed, instead of the recipe's.")] = None,
     device: Device = "cpu",
@@ -41,13 +45,16 @@ def train(
 ) -> None:
     """Train a mean-scale hyperprior end to end (the paper's first step)."""
     from benchmark.cli import display
+    from benchmark.training.export import check_destination
     from benchmark.training.recipe import TrainRecipe, load_recipe
     from benchmark.training.sources import open_source
     from benchmark.training.train import train as run_training
 
     settle(device, threads)
     loaded = load_recipe(TrainRecipe, recipe, lmbda=lmbda, steps=steps, proxy=proxy)
-    start = open_source(from_) if from_ else None
+    start = open_source(from_, from_lmbda) if from_ else None
+    if weights is not None:
+        check_destination(weights, arm, None)
     with display.TrainingProgress() as progress:
         last = run_training(loaded, data, out, start=start, device=device, progress=progress)
     finish(last, weights, arm)
@@ -61,30 +68,40 @@ def finetune(
     out: Out,
     *,
     quantizer: Annotated[
-        str | None, typer.Option(help="scalar, rdoq, tcq4, tcq8, tcq8-expanded; noise: the control.")
+        str | None, typer.Option(help="scalar, rdoq, tcq4, tcq8, tcq8-expanded, ...; noise: the control.")
     ] = None,
     parts: Annotated[
         str | None, typer.Option(help="What is retrained: g_s, g_s+h_s, or layers: g_s.6.")
     ] = None,
     recipe: Annotated[str, typer.Option(help="A recipe of the package, or a TOML file.")] = "finetune",
-    lmbda: Lmbda = None,
+    from_lmbda: FromLmbda = None,
     steps: Steps = None,
     device: Device = "cpu",
     threads: Threads = None,
     weights: Weights = None,
-    arm: Annotated[str, typer.Option(help="The arm's name in the weights folder.")] = "finetuned",
+    arm: Annotated[
+        str | None, typer.Option(help="The arm's name in the weights folder, such as finetuned-tcq.")
+    ] = None,
 ) -> None:
     """Retrain the decoder on truly quantized latents (the paper's second step)."""
     from benchmark.cli import display
+    from benchmark.errors import UsageError
+    from benchmark.training.export import check_destination
+    from benchmark.training.finetune import base_arm
     from benchmark.training.finetune import finetune as run_finetuning
     from benchmark.training.recipe import FinetuneRecipe, load_recipe
     from benchmark.training.sources import open_source
 
     settle(device, threads)
-    start = open_source(from_, lmbda)
+    if (weights is None) != (arm is None):
+        raise UsageError("--weights and --arm go together: a folder, and the name of the arm in it")
+    start = open_source(from_, from_lmbda)
     loaded = load_recipe(
-        FinetuneRecipe, recipe, lmbda=start.lmbda, quantizer=quantizer, parts=parts, steps=steps
+        FinetuneRecipe, recipe, {"lmbda": start.lmbda}, quantizer=quantizer, parts=parts, steps=steps
     )
+    if weights is not None and arm is not None:
+        check_destination(weights, arm, base_arm(start))
+    warn_of_other_data(data, start.provenance, from_)
     with display.TrainingProgress() as progress:
         last = run_finetuning(loaded, start, data, out, device=device, progress=progress)
     finish(last, weights, arm)
@@ -95,7 +112,7 @@ def calibrate(
     data: Data,
     *,
     lmbda: Annotated[list[float] | None, typer.Option(help="Only these; by default all that exist.")] = None,
-    quantizer: Annotated[list[str] | None, typer.Option(help="By default all of the registry.")] = None,
+    quantizer: Annotated[list[str] | None, typer.Option(help="By default all that are calibrated.")] = None,
     weights: Annotated[
         Path | None, typer.Option(help="The weights folder; by default the one in use.")
     ] = None,
@@ -107,13 +124,19 @@ def calibrate(
     from benchmark.learned.weights import available, load_model, update_settings, weights_folder
     from benchmark.training.calibrate import CALIBRATED, EVALUATIONS
     from benchmark.training.calibrate import calibrate as choose
+    from benchmark.training.checkpoint import check_writable
     from benchmark.training.data import load_held_out, split_photographs
 
     settle("cpu", threads)
+    if unknown := sorted(set(quantizer or ()) - set(CALIBRATED)):
+        raise UsageError(f"--quantizer {unknown[0]}: calibrated are {', '.join(CALIBRATED)}")
     folder = weights or weights_folder()
     points = lmbda or available(arm, folder)
     if not points:
         raise UsageError(f"no weights for arm {arm!r} in {folder}; train some, or give another --weights")
+    check_writable(folder, "--weights")
+    for point in points:
+        warn_of_other_data(data, load_model(arm, point, folder)[1].provenance, f"{arm} {point:g}")
     held_out = load_held_out(split_photographs(data).held_out, "cpu")
     models = [(point, name) for point in points for name in quantizer or CALIBRATED]
     with display.bars() as bars:
@@ -140,16 +163,30 @@ def settle(device: str, threads: int | None) -> None:
         raise UsageError(
             f"--device {device}: not usable here; give cpu" + (", or cuda" if device != "cuda" else "")
         )
+    if device == "cuda":
+        torch.backends.cudnn.deterministic = True
     if threads:
         torch.set_num_threads(threads)
 
 
-def finish(last: Path, weights: Path | None, arm: str) -> None:
-    """Draw the loss curve and, if asked for, add the model to a weights folder; say where both are."""
-    from benchmark.training.curves import draw_course
+def warn_of_other_data(data: Path, provenance: Mapping[str, Any], name: str) -> None:
+    """Warn if the model `name` was trained on other photographs: it may have seen those now held out."""
+    from benchmark.cli import display
+    from benchmark.training.data import split_photographs
+
+    trained_on = provenance.get("data_sha256")
+    if trained_on is not None and trained_on != split_photographs(data).digest():
+        display.warn(
+            f"{name} was trained on another set of photographs than {data}: some that are held out now may "
+            f"be among them, and held-out figures too good"
+        )
+
+
+def finish(last: Path, weights: Path | None, arm: str | None) -> None:
+    """Say where checkpoint and loss curve are and, if asked for, add the model to a weights folder."""
     from benchmark.training.export import export
 
     print(f"checkpoint: {last}")
-    print(f"loss curve: {draw_course(last, last.with_name('loss.png'))}")
-    if weights is not None:
+    print(f"loss curve: {last.with_name('loss.png')}")
+    if weights is not None and arm is not None:
         print(f"weights: {export(last, weights, arm)}")

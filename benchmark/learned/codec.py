@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,14 @@ from typing import TYPE_CHECKING
 from benchmark.codecs.base import Codec, Image, note
 from benchmark.errors import BitstreamError, CodecUnavailableError, PointError, WeightsError
 from benchmark.learned import bitstream
-from benchmark.learned.weights import available, load_model, read_manifest, weights_folder
+from benchmark.learned.weights import (
+    MANIFEST,
+    available,
+    load_model,
+    read_manifest,
+    read_metadata,
+    weights_folder,
+)
 
 if TYPE_CHECKING:
     from benchmark.learned.model import CodingModel
@@ -37,9 +45,14 @@ class LearnedCodec(Codec):
         return self._weights or weights_folder()
 
     def version(self) -> str:
-        """Return the format's version and the identities of the arm's models: new weights, new results."""
-        identities = self._identities()
-        models = " ".join(f"{lmbda:g}:{model_id.hex()}" for model_id, lmbda in identities.items())
+        """Return the format's version, and of each model identity and calibrated settings of the quantizer.
+
+        New weights or settings are a new version, so that no row of the old ones is taken for theirs.
+        """
+        models = " ".join(
+            f"{entry.lmbda:g}:{entry.model_id.hex()}{entry.settings_of(self._quantizer)}"
+            for entry in self._entries()
+        )
         return f"format {bitstream.VERSION}, {self._quantizer}, models {models}"
 
     def check_point(self, point: float) -> None:
@@ -72,18 +85,18 @@ class LearnedCodec(Codec):
             raise BitstreamError(
                 f"the stream was written with {header.quantizer}; {self.name} reads {self._quantizer}"
             )
-        identities = self._identities()
-        if header.model_id not in identities:
-            known = ", ".join(f"{model_id.hex()} (lmbda {lmbda:g})" for model_id, lmbda in identities.items())
+        lmbda_of = {entry.model_id: entry.lmbda for entry in self._entries()}
+        if header.model_id not in lmbda_of:
+            known = ", ".join(f"{model_id.hex()} (lmbda {lmbda:g})" for model_id, lmbda in lmbda_of.items())
             raise BitstreamError(
                 f"the stream was written by model {header.model_id.hex()}; arm {self._arm} has {known}"
             )
-        model, _ = self._load(identities[header.model_id])
+        model, _ = self._load(lmbda_of[header.model_id])
         return model.decode(container)
 
     def _load(self, lmbda: float) -> tuple[CodingModel, dict[str, QuantizerSettings]]:
-        (model_id,) = (model_id for model_id, known in self._identities().items() if known == lmbda)
-        return _load(self._arm, lmbda, self._folder, model_id)
+        (entry,) = (entry for entry in self._entries() if entry.lmbda == lmbda)
+        return _load(self._arm, lmbda, self._folder, entry)
 
     def _points(self) -> tuple[float, ...]:
         points = available(self._arm, self._folder)
@@ -94,38 +107,51 @@ class LearnedCodec(Codec):
             )
         return points
 
-    def _identities(self) -> dict[bytes, float]:
-        """Return the lambda of each model id that streams of this codec may carry."""
+    def _entries(self) -> tuple[_Entry, ...]:
+        """Return what identifies each model of the arm, lambda rising."""
         self._points()
-        return _identities(self._arm, self._folder, (self._folder / "manifest.json").stat().st_mtime_ns)
+        return _entries(self._arm, self._folder, (self._folder / MANIFEST).stat().st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One model of an arm: its id in streams, and its calibrated settings as JSON."""
+
+    lmbda: float
+    model_id: bytes
+    settings: str
+
+    def settings_of(self, quantizer: str) -> str:
+        """Return "(delta, trellis lambda)" if they are calibrated, else nothing."""
+        fields = json.loads(self.settings).get(quantizer)
+        return f"({fields['delta']:g}, {fields['trellis_lambda']:g})" if fields else ""
 
 
 @lru_cache(maxsize=32)
-def _identities(arm: str, folder: Path, manifest_changed: int) -> dict[bytes, float]:
-    """Return {model id: lambda} from the files' metadata alone; `manifest_changed` only renews the cache."""
-    from safetensors import SafetensorError, safe_open
-
-    found = {}
+def _entries(arm: str, folder: Path, manifest_changed: int) -> tuple[_Entry, ...]:
+    """Return the arm's models from the files' metadata alone; `manifest_changed` only renews the cache."""
+    found = []
     for entry in sorted(read_manifest(folder), key=lambda entry: float(entry["lmbda"])):
         if entry["arm"] != arm:
             continue
         path = folder / entry["file"]
+        metadata = read_metadata(path)
         try:
-            with safe_open(path, framework="numpy") as file:
-                identity = json.loads(file.metadata()["bench"])["sha256"]
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"{path} is missing or damaged: {error}") from error
-        found[bytes.fromhex(identity)[: bitstream.MODEL_ID_BYTES]] = float(entry["lmbda"])
-    return found
+            model_id = bytes.fromhex(metadata["sha256"])[: bitstream.MODEL_ID_BYTES]
+            settings = json.dumps(metadata["settings"], sort_keys=True)
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"{path} is damaged: its metadata lacks or garbles {error}") from error
+        found.append(_Entry(float(entry["lmbda"]), model_id, settings))
+    return tuple(found)
 
 
 @lru_cache(maxsize=8)
 def _load(
-    arm: str, lmbda: float, folder: Path, model_id: bytes
+    arm: str, lmbda: float, folder: Path, entry: _Entry
 ) -> tuple[CodingModel, dict[str, QuantizerSettings]]:
     """Return the model, ready for coding, and its settings by quantizer: calibrated ones, else defaults.
 
-    `model_id` is part of the key, so that weights replaced on disk are loaded anew.
+    `entry` is part of the key, so that weights and settings replaced on disk are loaded anew.
     """
     from benchmark.learned.model import CodingModel
     from benchmark.learned.quantizers import NAMES, get_quantizer

@@ -7,10 +7,12 @@ minus base. The metadata of every file is JSON: N, M, lmbda, arm, quantizer sett
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,8 +126,9 @@ def read_weights(path: Path, folder: Path | None = None) -> tuple[dict[str, Tens
         raise WeightsError(f"{path}: its metadata lacks or garbles a field ({error})") from error
     found = content_sha256(state)
     if found != info.sha256:
+        replaced = f", or its base {base} is not the one that it was made from" if base else ""
         raise WeightsError(
-            f"{path}: the tensors' sha256 is {found}, its metadata says {info.sha256}: damaged"
+            f"{path}: the tensors' sha256 is {found}, its metadata says {info.sha256}: damaged{replaced}"
         )
     return state, info
 
@@ -142,17 +145,25 @@ def write_weights(
 ) -> Path:
     """Write `state` as float16 to `folder`/`arm`/`lmbda`.safetensors and enter it in the manifest.
 
-    `base` is the (arm, lmbda) of a model in the same folder: then only tensors that differ from it are kept,
-    as differences. Raises WeightsError if a number does not fit float16 or the base is missing.
+    `base` is the (arm, lmbda) of a whole model in the same folder: then only tensors that differ from it are
+    kept, as differences. Processes that write to one folder wait for each other. Raises WeightsError if a
+    number does not fit float16, the base is missing or holds differences itself, or other files hold
+    differences from what would be overwritten; OSError if the file cannot be written.
     """
     from safetensors.torch import save
 
     base_file = _find_entry(folder, *base)["file"] if base else None
-    base_state = read_weights(folder / base_file, folder)[0] if base_file else {}
+    base_state: dict[str, Tensor] = {}
+    if base_file:
+        base_state, base_info = read_weights(folder / base_file, folder)
+        if base_info.base is not None:
+            raise WeightsError(
+                f"{folder / base_file} holds differences itself; the base must be {base_info.base}"
+            )
     tensors = _to_half(state, base_state)
     values = {name: tensor.float() for name, tensor in tensors.items()}
     loaded = {**base_state, **{n: base_state[n] + v if n in base_state else v for n, v in values.items()}}
-    metadata = {
+    metadata: dict[str, Any] = {
         "arm": arm,
         "lmbda": lmbda,
         "N": state["g_a.0.weight"].shape[0],
@@ -166,8 +177,9 @@ def write_weights(
     file = f"{arm}/{lmbda:g}.safetensors"
     data = save(tensors, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / file, data)
-    _enter(folder, {"arm": arm, "lmbda": lmbda, "file": file, "bytes": len(data)}, data)
+    with _locked(folder):
+        _check_not_needed(folder, file, metadata["sha256"])
+        _enter(folder, arm, lmbda, file, data)
     return folder / file
 
 
@@ -178,14 +190,14 @@ def update_settings(folder: Path, arm: str, lmbda: float, settings: Mapping[str,
     """
     from safetensors.torch import save
 
-    entry = _find_entry(folder, arm, lmbda)
-    path = folder / str(entry["file"])
-    check_file(path, entry["sha256"])
-    tensors, metadata = _read_safetensors(path)
-    metadata["settings"] |= {name: vars(value) for name, value in settings.items()}
-    data = save(tensors, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
-    write_atomically(path, data)
-    _enter(folder, {"arm": arm, "lmbda": lmbda, "file": entry["file"], "bytes": len(data)}, data)
+    with _locked(folder):
+        entry = _find_entry(folder, arm, lmbda)
+        path = folder / str(entry["file"])
+        check_file(path, entry["sha256"])
+        tensors, metadata = _read_safetensors(path)
+        metadata["settings"] |= {name: vars(value) for name, value in settings.items()}
+        data = save(tensors, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+        _enter(folder, arm, lmbda, entry["file"], data)
     return path
 
 
@@ -224,6 +236,20 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(metadata)  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} is damaged or no weights file of this project: {error}") from error
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return the metadata of a weights file, its tensors unread and torch not imported.
+
+    Raises WeightsError if the file is missing, damaged or none of ours.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return dict(json.loads(file.metadata()[_METADATA_KEY]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} is missing or damaged: {error}") from error
 
 
 def _add_to_base(path: Path, differences: dict[str, Tensor], base: Path) -> dict[str, Tensor]:
@@ -273,8 +299,39 @@ def _info_from(metadata: dict[str, Any]) -> ModelInfo:
     )
 
 
-def _enter(folder: Path, entry: dict[str, Any], data: bytes) -> None:
-    entry = {**entry, "sha256": hashlib.sha256(data).hexdigest()}
-    others = [e for e in read_manifest(folder) if e["file"] != entry["file"]]
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other writers out of `folder`; the lock ends with the block or the process."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _check_not_needed(folder: Path, file: str, sha256: str) -> None:
+    """Raise WeightsError if other files hold differences from `file`, whose content shall be another."""
+    with suppress(WeightsError):  # nothing can be read from what is missing or damaged: it may be written
+        if read_metadata(folder / file).get("sha256") == sha256:
+            return
+    others = [entry["file"] for entry in read_manifest(folder) if entry["file"] != file]
+    dependents = [
+        other
+        for other in others
+        if (folder / other).is_file() and read_metadata(folder / other).get("base") == file
+    ]
+    if dependents:
+        raise WeightsError(
+            f"{folder / file} is the base of {', '.join(dependents)}, which hold differences from it and "
+            f"would be lost; write to another folder or arm, or delete them first, in {MANIFEST} too"
+        )
+
+
+def _enter(folder: Path, arm: str, lmbda: float, file: str, data: bytes) -> None:
+    write_atomically(folder / file, data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    entry = {"arm": arm, "lmbda": lmbda, "file": file, "bytes": len(data), "sha256": sha256}
+    others = [e for e in read_manifest(folder) if e["file"] != file]
     files = sorted([*others, entry], key=lambda e: (e["arm"], e["lmbda"]))
     write_atomically(folder / MANIFEST, (json.dumps({"files": files}, indent=1) + "\n").encode())

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import torch
@@ -39,12 +40,23 @@ class Course:
         return {"steps": self.step, "seconds": round(self.seconds), "validation": last, "losses": losses}
 
 
+def check_writable(folder: Path, option: str) -> None:
+    """Make `folder` if it is not there. Raises TrainingError, naming `option`, if it cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise TrainingError(f"{option} {folder}: cannot be written to: {error.strerror}") from error
+
+
 def save_checkpoint(
     path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, course: Course, about: Mapping[str, Any]
 ) -> None:
     """Write everything that the next step depends on to `path`, atomically and durably.
 
-    `about` is what the training was made from (recipe, data hash, versions, command): JSON.
+    `about` is what the training was made from (recipe, data hash, settings, versions): JSON. Raises
+    TrainingError if the file cannot be written; the one before it is kept then.
     """
     tensors = {
         _MODEL + name: value.detach().contiguous().cpu() for name, value in network.state_dict().items()
@@ -53,7 +65,14 @@ def save_checkpoint(
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{_ADAM}{name}/{key}"] = value.detach().contiguous().cpu()
     metadata = {"about": json.dumps(about), "course": json.dumps(course.__dict__)}
-    write_atomically(path, save(tensors, metadata), durable=True)
+    try:
+        write_atomically(path, save(tensors, metadata), durable=True)
+    except OSError as error:
+        kept = "the one before it is kept" if path.exists() else "there is none yet"
+        raise TrainingError(
+            f"{path}: step {course.step} cannot be saved ({error.strerror}), {kept}; "
+            f"mend that and give the same command again: it goes on from the checkpoint"
+        ) from error
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], Course, dict[str, Any]]:
@@ -85,5 +104,5 @@ def restore_optimizer(
 
 def _like(parameter: Tensor, saved: Tensor) -> Tensor:
     if saved.shape != parameter.shape:  # Adam's step counter
-        return saved.clone()
+        return saved.to(parameter.device, copy=True)
     return torch.empty_like(parameter, memory_format=torch.preserve_format).detach().copy_(saved)

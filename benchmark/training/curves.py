@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from benchmark.training.checkpoint import read_checkpoint
+from benchmark.training.checkpoint import Course
 
 
-def draw_course(checkpoint: Path, png: Path) -> Path:
-    """Draw loss, rate and distortion over the steps of `checkpoint` to `png`; return `png`.
+def draw_course(course: Course, recipe: Mapping[str, Any], png: Path) -> None:
+    """Draw loss, rate and distortion over the steps of `course` to `png`.
 
-    Dots are windows of 50 training steps, the line is their running mean, diamonds are validations. Raises
-    TrainingError if the checkpoint cannot be read.
+    Dots are windows of 50 training steps, the line is their running mean, diamonds are validations.
     """
     import matplotlib
 
@@ -19,9 +20,8 @@ def draw_course(checkpoint: Path, png: Path) -> Path:
     import numpy as np
     from matplotlib import pyplot as plt
 
-    _, _, course, about = read_checkpoint(checkpoint)
     logged = {key: np.array([entry[key] for entry in course.losses]) for key in ("step", "bpp", "mse")}
-    lmbda = about["recipe"]["lmbda"]
+    lmbda = recipe["lmbda"]
     values = {
         "RD cost (bpp + λ · MSE)": (logged["bpp"] + lmbda * logged["mse"], "cost"),
         "rate (bpp)": (logged["bpp"], "bpp"),
@@ -44,8 +44,7 @@ def draw_course(checkpoint: Path, png: Path) -> Path:
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
     axes[0].legend(frameon=False)
-    axes[0].set_title(f"{about['recipe']['description']}, λ = {lmbda:g}", fontsize=10)
+    axes[0].set_title(f"{recipe['description']}, λ = {lmbda:g}", fontsize=10)
     axes[-1].set_xlabel("step")
     figure.savefig(png, dpi=120)
     plt.close(figure)
-    return png

@@ -61,17 +61,22 @@ def split_photographs(folder: Path) -> Split:
     """Find the photographs under `folder` and hold out some of each sub-folder, by content.
 
     In each folder the files with the smallest sha256 are held out: a tenth, at most 20. (The project's own
-    data: 4 of 39 wikimedia and 20 of 500 bsds500 photographs.) They serve validation, calibration and the
-    choice between variants; no training sees them. Raises TrainingError if `folder` holds too few images.
+    data: 4 of 39 wikimedia and 20 of 500 bsds500 photographs.) Of copies of a file only the first counts.
+    They serve validation, calibration and the choice between variants; no training sees them. Raises
+    TrainingError if `folder` holds too few images.
     """
     if not folder.is_dir():
         raise TrainingError(
             f"--data {folder}: no such folder; give one with photographs, lossless if possible"
         )
     by_folder: dict[Path, list[Photograph]] = defaultdict(list)
+    seen: set[str] = set()
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in _SUFFIXES and path.is_file():
-            by_folder[path.parent].append(Photograph(path, hashlib.sha256(path.read_bytes()).hexdigest()))
+            photograph = Photograph(path, hashlib.sha256(path.read_bytes()).hexdigest())
+            if photograph.sha256 not in seen:
+                by_folder[path.parent].append(photograph)
+            seen.add(photograph.sha256)
     train: list[Photograph] = []
     held_out: list[Photograph] = []
     for photographs in by_folder.values():
@@ -142,12 +147,14 @@ def _shrink(pixels: Image, factor: float, least_side: int) -> Image:
 
 
 class RandomCrops:
-    """Batches of crops: image (by area), place and mirroring at random; a function of (seed, step)."""
+    """Batches of crops, a function of (seed, step): every place that a crop can take in an image is equally
+    likely, so an image's share goes by the number of its places, and half of the crops are mirrored.
+    """
 
     def __init__(self, images: Sequence[Image], crop: int, batch: int, seed: int) -> None:
         self._images, self._crop, self._batch, self._seed = images, crop, batch, seed
-        areas = np.array([(i.shape[0] - crop + 1) * (i.shape[1] - crop + 1) for i in images], np.float64)
-        self._cumulative = np.cumsum(areas / areas.sum())
+        places = np.array([(i.shape[0] - crop + 1) * (i.shape[1] - crop + 1) for i in images], np.float64)
+        self._cumulative = np.cumsum(places / places.sum())
 
     def batch(self, step: int) -> Tensor:
         """Return the batch of `step`: float32 [batch, 3, crop, crop] in [0, 1], channels last in memory."""

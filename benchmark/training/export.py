@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from benchmark.errors import TrainingError
 from benchmark.learned.quantizers import QuantizerSettings
 from benchmark.learned.weights import available, write_weights
+from benchmark.training.checkpoint import check_writable
 from benchmark.training.sources import open_source
+
+_ARM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def export(checkpoint: Path, folder: Path, arm: str) -> Path:
     """Write the model of `checkpoint` into the weights folder `folder` as `arm`; return the file's path.
 
-    A finetuned model is written as differences if the arm that it started from is in `folder`, else whole.
-    It keeps the quantizer settings with which it was finetuned. Raises TrainingError or WeightsError for
-    files that cannot be used.
+    A finetuned model is written as differences from the arm that it started from, or from that one's own
+    base, if it is in `folder`, else whole. It keeps the quantizer settings with which it was finetuned.
+    Raises TrainingError or WeightsError for files that cannot be used or written; the checkpoint is as it
+    was.
     """
     source = open_source(str(checkpoint))
-    base = source.provenance.get("start_arm")
-    if base == arm:
-        raise TrainingError(f"arm {arm!r} cannot be stored as differences from itself; give another --arm")
+    base = source.provenance.get("base_arm")
+    check_destination(folder, arm, base)
     stored = source.provenance.get("settings", {})
-    return write_weights(
-        folder,
-        source.state,
-        arm=arm,
-        lmbda=source.lmbda,
-        settings={name: QuantizerSettings(**fields) for name, fields in stored.items()},
-        provenance=source.provenance,
-        base=(base, source.lmbda) if base and source.lmbda in available(base, folder) else None,
-    )
+    try:
+        return write_weights(
+            folder,
+            source.state,
+            arm=arm,
+            lmbda=source.lmbda,
+            settings={name: QuantizerSettings(**fields) for name, fields in stored.items()},
+            provenance=source.provenance,
+            base=(base, source.lmbda) if base and source.lmbda in available(base, folder) else None,
+        )
+    except OSError as error:
+        raise TrainingError(
+            f"--weights {folder}: {error.strerror}; {checkpoint} holds the model: mend that and give the "
+            f"same command again"
+        ) from error
+
+
+def check_destination(folder: Path, arm: str, base: str | None) -> None:
+    """Raise TrainingError unless `arm` can be added to `folder`: to be called before hours of training.
+
+    `base` is the arm from which differences would be stored.
+    """
+    if not _ARM.fullmatch(arm):
+        raise TrainingError(f"--arm {arm!r}: give letters, digits and any of . _ -, a letter or digit first")
+    if arm == base:
+        raise TrainingError(f"arm {arm!r} cannot be stored as differences from itself; give another --arm")
+    check_writable(folder, "--weights")

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmark.errors import TrainingError
+from benchmark.errors import CodecError, TrainingError
 from benchmark.learned.network import MeanScaleHyperprior
 from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
 from benchmark.training.coding import Latents, LoopQuantizer, encode_frozen
@@ -42,10 +42,8 @@ def finetune(
     split = split_photographs(data)
     network = start.network()
     settings = settings_for(recipe, start)
-    about = describe(recipe, split, start) | {
-        "start_arm": start.info.arm if start.info else None,
-        "settings": {} if settings is None else {recipe.quantizer: vars(settings)},
-    }
+    about = describe(recipe, split, start, {} if settings is None else {recipe.quantizer: settings}, device)
+    about["base_arm"] = base_arm(start)
     run = Run(out, network, recipe, about, trained=trained_tensors(recipe.parts, network), device=device)
     quantizer = LoopQuantizer(recipe.quantizer, settings) if settings else None
     judge = quantizer or LoopQuantizer("scalar", get_quantizer("scalar").default_settings())
@@ -64,10 +62,18 @@ def finetune(
         if quantizer is None:
             result = decode_noisy(network, x, latents, low_precision=low_precision)
         else:
-            result = decode_quantized(network, x, latents, quantizer, low_precision=low_precision)
+            with run.stopping_at(CodecError):  # latents beyond what the encoder takes: h_s has diverged
+                result = decode_quantized(network, x, latents, quantizer, low_precision=low_precision)
         run.descend(result.cost(recipe.lmbda) if rate_moves else recipe.lmbda * result.mse, result)
         run.record(check, progress)
     return run.last
+
+
+def base_arm(start: Source) -> str | None:
+    """Return the arm whose weights file is whole and from which `start`'s successors may hold differences."""
+    if start.info is None:
+        return None
+    return start.info.base.partition("/")[0] if start.info.base else start.info.arm
 
 
 def trained_tensors(parts: str, network: MeanScaleHyperprior) -> list[str]:

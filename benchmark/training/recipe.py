@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -82,18 +83,27 @@ class FinetuneRecipe(Schedule):
 _Recipe = TypeVar("_Recipe", bound=Schedule)
 
 
-def load_recipe(kind: type[_Recipe], name: str, **changes: float | str | None) -> _Recipe:
+def load_recipe(
+    kind: type[_Recipe],
+    name: str,
+    defaults: Mapping[str, float] | None = None,
+    **changes: float | str | None,
+) -> _Recipe:
     """Read the recipe `name`, one of the package's or the path of a TOML file, with fields overridden.
 
-    Changes that are None are left as the file has them. Raises TrainingError naming file, field and remedy.
+    Changes that are None are left as the file has them; `defaults` are for fields that the file leaves out.
+    Raises TrainingError naming file, field and remedy.
     """
     path = Path(name)
-    text = path.read_text() if path.is_file() else _shipped(name)
     try:
+        text = path.read_text() if path.is_file() else _shipped(name)
         fields = tomllib.loads(text)
         return kind.model_validate(
-            fields | {key: value for key, value in changes.items() if value is not None}
+            {**(defaults or {}), **fields}
+            | {key: value for key, value in changes.items() if value is not None}
         )
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"recipe {name}: cannot be read as text: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise TrainingError(f"recipe {name}: not valid TOML: {error}") from error
     except ValidationError as error:

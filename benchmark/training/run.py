@@ -5,17 +5,26 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmark.errors import TrainingError
+from benchmark.errors import BenchError, TrainingError
 from benchmark.learned.network import MeanScaleHyperprior
-from benchmark.training.checkpoint import Course, read_checkpoint, restore_optimizer, save_checkpoint
+from benchmark.training.checkpoint import (
+    Course,
+    check_writable,
+    read_checkpoint,
+    restore_optimizer,
+    save_checkpoint,
+)
+from benchmark.training.curves import draw_course
 from benchmark.training.objective import RateDistortion
+from benchmark.training.provenance import resumed
 from benchmark.training.recipe import Schedule
 
 LOG_EVERY, VALIDATE_EVERY = 50, 1000
@@ -46,17 +55,15 @@ class Run:
         Tensors whose name starts with one of `trained` are trained. Raises TrainingError if `out` holds
         another training, or cannot be written.
         """
-        self._recipe, self._about, self._device = recipe, about, device
+        self._recipe, self._about = recipe, about
         self.last = out / "last.safetensors"
         self.course = Course()
         adam: dict[str, Tensor] = {}
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TrainingError(f"--out {out}: cannot be made: {error.strerror}") from error
+        check_writable(out, "--out")
         if self.last.exists():
             state, adam, self.course, found = read_checkpoint(self.last)
             _check_same(self.last, found, about)
+            self._about = resumed(found, about, self.course.step)
             network.load_state_dict(state)
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network.train()
@@ -96,18 +103,29 @@ class Run:
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.trainable, self._recipe.clip_norm)
         if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
-            kept = f"{self.last} is kept as it was" if self.last.exists() else "no checkpoint was made yet"
-            raise TrainingError(
-                f"step {self.course.step}: the loss is {loss.item()}, the gradient's norm {norm.item()}; "
-                f"{kept}; lower learning_rate or clip_norm in the recipe and begin in another --out"
-            )
+            raise self._diverged(f"the loss is {loss.item()}, the gradient's norm {norm.item()}")
         self._optimizer.step()
         self._optimizer.zero_grad()
         self.course.step += 1
         self.course.window.append((loss.item(), result.bpp.item(), result.mse.item()))
 
+    @contextmanager
+    def stopping_at(self, kind: type[BenchError]) -> Iterator[None]:
+        """Turn an error of `kind`, a consequence of divergence, into the TrainingError that says so."""
+        try:
+            yield
+        except kind as error:
+            raise self._diverged(str(error)) from error
+
+    def _diverged(self, what: str) -> TrainingError:
+        kept = f"{self.last} is kept as it was" if self.last.exists() else "no checkpoint was made yet"
+        return TrainingError(
+            f"step {self.course.step}: {what}; {kept}; lower learning_rate or clip_norm in the recipe and "
+            f"begin in another --out"
+        )
+
     def record(self, validate: Callable[[], dict[str, float]], progress: Progress | None) -> None:
-        """Log every 50 steps, validate every 1000, save as the recipe says; all three at the end."""
+        """Log every 50 steps, validate and draw every 1000, save as the recipe says; all of it at the end."""
         step, finished = self.course.step, not self.unfinished
         if step % VALIDATE_EVERY == 0 or finished:
             self.course.validations.append({"step": step, **validate()})
@@ -117,6 +135,8 @@ class Run:
                 progress(self.course, self._recipe.steps)
         if step % self._recipe.save_every == 0 or finished:
             save_checkpoint(self.last, self.network, self._optimizer, self.course, self._about)
+        if step % VALIDATE_EVERY == 0 or finished:
+            draw_course(self.course, self._about["recipe"], self.last.with_name("loss.png"))
 
     def _log(self) -> None:
         window = self.course.window
@@ -137,7 +157,8 @@ class Run:
 def _check_same(last: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     if found["identity"] == wanted["identity"]:
         return
-    parts = [key for key in ("recipe", "data_sha256", "start_sha256") if found[key] != wanted[key]]
+    kinds = ("recipe", "data_sha256", "start_sha256", "settings")
+    parts = [key for key in kinds if found.get(key) != wanted[key]]
     fields = [k for k, v in wanted["recipe"].items() if found["recipe"].get(k) != v]
     detail = f" (recipe: {json.dumps(sorted(fields))})" if fields else ""
     raise TrainingError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,14 @@ _COMPRESSAI = "compressai:"
 _PUBLISHED = "mbt2018-mean"
 _PUBLISHED_LMBDA = (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483, 0.0932, 0.18)
 """CompressAI's README: the lambdas of qualities 1 to 8 for MSE."""
+_OLD_NAME = re.compile(
+    r"^entropy_bottleneck\._(?P<stem>matri(?:x|ces\.)|bias(?:es\.)?|factor(?:s\.)?)(?P<layer>\d+)$"
+)
+_MODERN_STEMS = {
+    **dict.fromkeys(("matrix", "matrices."), "matrices"),
+    **dict.fromkeys(("bias", "biases."), "biases"),
+    **dict.fromkeys(("factor", "factors."), "factors"),
+}
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,16 @@ def open_source(name: str, lmbda: float | None = None) -> Source:
 
     State dicts of CompressAI are read from .safetensors or from torch's own files, the latter by torch's
     restricted loader that runs no code. They do not say their lmbda: give it, but for published ones.
-    Raises TrainingError for names and files that cannot be used, WeightsError for weights that do not fit.
+    Raises TrainingError for names and files that cannot be used and for another `lmbda` than the model says
+    of itself, WeightsError for weights that do not fit.
     """
+    source = _open(name, lmbda)
+    if lmbda is not None and abs(source.lmbda - lmbda) > 1e-9:
+        raise TrainingError(f"--from {name}: was trained for lmbda {source.lmbda:g}, not {lmbda:g}")
+    return source
+
+
+def _open(name: str, lmbda: float | None) -> Source:
     if name.startswith(_COMPRESSAI):
         return _published(name)
     path = Path(name)
@@ -99,7 +116,7 @@ def _load_restricted(path: Path) -> Mapping[str, Tensor]:
 
 def _foreign(name: str, state: Mapping[str, Tensor], lmbda: float | None) -> Source:
     if lmbda is None:
-        raise TrainingError(f"--from {name}: a plain state dict does not say its lmbda; give --lmbda")
+        raise TrainingError(f"--from {name}: a plain state dict does not say its lmbda; give --from-lmbda")
     try:
         network = network_from_state_dict(_modern_names(state))
     except WeightsError as error:
@@ -108,17 +125,16 @@ def _foreign(name: str, state: Mapping[str, Tensor], lmbda: float | None) -> Sou
 
 
 def _modern_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return `state` with the names that CompressAI gives today; older releases had others."""
-    old = {"_matrix": "matrices.", "_bias": "biases.", "_factor": "factors."}
-    renamed = {}
-    for key, tensor in state.items():
-        name = key.removeprefix("module.")
-        prefix, _, leaf = name.rpartition(".")
-        for before, after in old.items():
-            if prefix == "entropy_bottleneck" and leaf.startswith(before):
-                name = f"{prefix}.{after}{leaf.removeprefix(before)}"
-        renamed[name] = tensor
-    return renamed
+    """Return `state` with the names that CompressAI gives today.
+
+    Earlier releases wrote `_matrix0`, the first ones, and so the published files, `_matrices.0` (CompressAI's
+    issue 125).
+    """
+    return {_OLD_NAME.sub(_modern_name, name.removeprefix("module.")): t for name, t in state.items()}
+
+
+def _modern_name(old: re.Match[str]) -> str:
+    return f"entropy_bottleneck.{_MODERN_STEMS[old['stem']]}.{old['layer']}"
 
 
 def _published(name: str) -> Source:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from benchmark.errors import WeightsError
 from benchmark.learned.network import MeanScaleHyperprior, load_tensors
 from benchmark.training.data import RandomCrops, load_for_training, load_held_out, split_photographs
 from benchmark.training.objective import forward, validate
@@ -27,8 +28,8 @@ def train(
 ) -> Path:
     """Train by `recipe` on the photographs under `data`; return the path of the final checkpoint in `out`.
 
-    `out`/last.safetensors is rewritten every `save_every` steps; the same call goes on from it, bit for bit
-    on the same machine with the same number of threads. `start` is a trained model to begin from; if its
+    `out`/last.safetensors is rewritten every `save_every` steps; the same call goes on from it, on a CPU bit
+    for bit with the same machine and number of threads. `start` is a trained model to begin from; if its
     lmbda differs, its latents are rescaled. Raises TrainingError for data that cannot be used, for a folder
     that holds another training, and when the loss is not finite: the checkpoint stays as it was then.
     """
@@ -36,9 +37,16 @@ def train(
     torch.manual_seed(recipe.seed)
     network = MeanScaleHyperprior(recipe.N, recipe.M, linear_branch=recipe.linear_branch)
     if start is not None:
-        load_tensors(network, start.state)
+        try:
+            load_tensors(network, start.state)
+        except WeightsError as error:
+            raise WeightsError(
+                f"--from {start.name} is not the network of the recipe (N {recipe.N}, M {recipe.M}, "
+                f"linear_branch {recipe.linear_branch}): {error}; give a recipe with its values"
+            ) from error
         network.rescale_latents(math.sqrt(recipe.lmbda / start.lmbda))
-    run = Run(out, network, recipe, describe(recipe, split, start), trained=[""], device=device)
+    about = describe(recipe, split, start, {}, device)
+    run = Run(out, network, recipe, about, trained=[""], device=device)
 
     crops = RandomCrops(load_for_training(split.train, recipe.crop), recipe.crop, recipe.batch, recipe.seed)
     held_out = load_held_out(split.held_out, device)

@@ -17,8 +17,8 @@ from benchmark.codecs.base import collect_facts
 from benchmark.errors import BitstreamError, CodecUnavailableError, PointError
 from benchmark.learned import bitstream
 from benchmark.learned.bitstream import Container, pack, unpack
-from benchmark.learned.quantizers import get_quantizer
-from benchmark.learned.weights import write_weights
+from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
+from benchmark.learned.weights import update_settings, write_weights
 
 CODECS = ("baseline", "baseline-rdoq", "baseline-tcq4", "baseline-tcq8")
 POINTS = (0.0067, 0.013)
@@ -112,6 +112,19 @@ def test_the_version_changes_with_the_weights_and_needs_no_torch(weights: Path, 
         "make_codec('baseline').check_point(0.013); sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_the_version_and_the_streams_change_with_calibrated_settings(tmp_path: Path) -> None:
+    write_tiny(tmp_path, 5, 0.013)
+    image = photograph_like(64, 64)
+    tcq, scalar = (make_codec(name, {"weights": str(tmp_path)}) for name in ("baseline-tcq8", "baseline"))
+    versions, streams = (tcq.version(), scalar.version()), tcq.encode(image, 0.013)
+    update_settings(tmp_path, "baseline", 0.013, {"tcq8": QuantizerSettings(1.5, 0.3)})
+    assert tcq.version() != versions[0]
+    assert tcq.version().endswith("(1.5, 0.3)")
+    assert scalar.version() == versions[1]
+    assert len(tcq.encode(image, 0.013)) < len(streams)  # in the same process too
+    assert tcq.decode(streams).shape == image.shape  # the old stream says its step itself
 
 
 def test_a_stream_of_another_model_or_quantizer_is_refused(tmp_path: Path) -> None:

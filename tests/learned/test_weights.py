@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -140,9 +141,49 @@ def test_a_damaged_file_is_named_with_both_hashes(folder: Path, damage: str) -> 
 def test_differences_from_another_base_are_refused(folder: Path) -> None:
     base = ("baseline", 0.013)
     write_weights(folder, finetuned(folder), arm="tuned", lmbda=0.013, settings={}, provenance={}, base=base)
-    write_weights(folder, state_of(9), arm="baseline", lmbda=0.013, settings={}, provenance={})
-    with pytest.raises(WeightsError, match="the tensors' sha256 is"):
+    replaced = write_weights(
+        folder / "x", state_of(9), arm="baseline", lmbda=0.013, settings={}, provenance={}
+    )
+    shutil.copy(replaced, folder / "baseline")
+    with pytest.raises(WeightsError, match=r"the tensors' sha256 is .* or its base baseline/0\.013"):
         load_model("tuned", 0.013, folder)
+
+
+def test_a_base_is_not_overwritten_while_others_hold_differences_from_it(folder: Path) -> None:
+    base = ("baseline", 0.013)
+    write_weights(folder, finetuned(folder), arm="tuned", lmbda=0.013, settings={}, provenance={}, base=base)
+    with pytest.raises(
+        WeightsError, match=r"is the base of tuned/0\.013\.safetensors, which hold differences"
+    ):
+        write_weights(folder, state_of(9), arm="baseline", lmbda=0.013, settings={}, provenance={})
+    load_model("tuned", 0.013, folder)
+    write_weights(folder, state_of(1), arm="baseline", lmbda=0.013, settings={}, provenance={"again": 1})
+    load_model("tuned", 0.013, folder)  # the same numbers with another provenance
+    write_weights(folder, state_of(9), arm="baseline", lmbda=0.0067, settings={}, provenance={})
+
+
+def test_differences_are_not_stacked(folder: Path) -> None:
+    base = ("baseline", 0.013)
+    write_weights(folder, finetuned(folder), arm="tuned", lmbda=0.013, settings={}, provenance={}, base=base)
+    with pytest.raises(WeightsError, match=r"holds differences itself; the base must be baseline/0\.013"):
+        write_weights(
+            folder, state_of(3), arm="more", lmbda=0.013, settings={}, provenance={}, base=("tuned", 0.013)
+        )
+
+
+def test_processes_that_add_to_one_folder_lose_nothing(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]); import test_weights as t\n"
+        "state = t.state_of(1)\n"
+        "for n in range(1, 11): t.write_weights(Path(sys.argv[1]), state, arm=sys.argv[2], lmbda=n / 100, "
+        "settings={}, provenance={})"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", program, tmp_path, arm, Path(__file__).parent])
+        for arm in ("a", "b")
+    ]
+    assert [process.wait(timeout=120) for process in started] == [0, 0]
+    assert len(read_manifest(tmp_path)) == len(list(tmp_path.rglob("*.safetensors"))) == 20
 
 
 def test_a_broken_manifest_is_named(folder: Path) -> None:

@@ -32,6 +32,18 @@ def test_the_split_hangs_on_contents_not_on_names(photographs: Path, tmp_path: P
     assert not {p.sha256 for p in split.train} & {p.sha256 for p in split.held_out}
 
 
+def test_copies_of_a_photograph_are_one(photographs: Path, tmp_path: Path) -> None:
+    split = split_photographs(photographs)
+    shutil.copytree(photographs, tmp_path / "b")
+    for name in ("b", "c"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        for number, photograph in enumerate((*split.held_out, split.train[0])):
+            shutil.copy(photograph.path, tmp_path / name / f"copy{number}.png")
+    again = split_photographs(tmp_path)
+    assert again.digest() == split.digest()
+    assert len(again.train) + len(again.held_out) == 12
+
+
 def test_each_folder_gives_a_tenth_and_at_most_twenty(tmp_path: Path) -> None:
     for name, count in (("few", 39), ("many", 230)):
         (tmp_path / name).mkdir()

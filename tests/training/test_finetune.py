@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from benchmark.training.calibrate import calibrate
 from benchmark.training.checkpoint import read_checkpoint
 from benchmark.training.coding import LoopQuantizer, encode_frozen
 from benchmark.training.data import load_held_out, split_photographs
-from benchmark.training.export import export
+from benchmark.training.export import check_destination, export
 from benchmark.training.finetune import finetune, validate_quantized
 from benchmark.training.recipe import FinetuneRecipe, TrainRecipe, load_recipe
 from benchmark.training.sources import open_source
@@ -105,6 +106,53 @@ def test_a_finetuned_arm_keeps_its_settings_and_provenance_as_differences(
         export(last, weights, "baseline")
 
 
+def test_a_finetuned_arm_can_be_finetuned_again(
+    model: Path, recipe: str, photographs: Path, tmp_path: Path
+) -> None:
+    weights = model.parent.parent
+    loaded = load_recipe(FinetuneRecipe, recipe, steps=2)
+    first = export(finetune(loaded, open_source(str(model)), photographs, tmp_path / "1"), weights, "first")
+    second = finetune(loaded, open_source(str(first)), photographs, tmp_path / "2")
+    export(second, weights, "second")
+    network, info = load_model("second", 0.01, weights)
+    assert info.base == "baseline/0.01.safetensors"
+    trained = read_checkpoint(second)[0]
+    for name, tensor in trained_state(network).items():
+        torch.testing.assert_close(tensor, trained[name], rtol=0, atol=1e-5)
+
+
+def test_other_settings_of_the_quantizer_are_another_training(
+    model: Path, recipe: str, photographs: Path, tmp_path: Path
+) -> None:
+    loaded = load_recipe(FinetuneRecipe, recipe, steps=1)
+    source = open_source(str(model))
+    finetune(loaded, source, photographs, tmp_path / "out")
+    assert source.info is not None
+    info = replace(source.info, settings={"tcq8": QuantizerSettings(0.9, 0.1)})
+    with pytest.raises(TrainingError, match="of another training: settings differ"):
+        finetune(loaded, replace(source, info=info), photographs, tmp_path / "out")
+
+
+def test_latents_that_diverge_stop_a_finetuning_with_the_remedy(
+    model: Path, recipe: str, photographs: Path, tmp_path: Path
+) -> None:
+    changes = {"learning_rate": 1.0, "clip_norm": 1e30, "steps": 60, "save_every": 1, "parts": "g_s+h_s"}
+    loaded = load_recipe(FinetuneRecipe, recipe, **changes)  # type: ignore[arg-type]
+    with pytest.raises(TrainingError, match=r"step \d+: .*last\.safetensors is kept as it was; lower learn"):
+        finetune(loaded, open_source(str(model)), photographs, tmp_path / "out")
+
+
+@pytest.mark.parametrize("arm", ["", "../escaped", "a/b", ".hidden", "baseline"])
+def test_an_arm_that_cannot_be_stored_is_refused_beforehand(arm: str, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="arm"):
+        check_destination(tmp_path, arm, "baseline")
+    assert not (tmp_path.parent / "escaped").exists()
+    check_destination(tmp_path / "new", "finetuned-tcq.2", "baseline")
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainingError, match=r"--weights .*cannot be written to"):
+        check_destination(tmp_path / "file", "finetuned-tcq", "baseline")
+
+
 def test_a_finetuning_resumes_bit_for_bit(
     model: Path, recipe: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,22 +210,27 @@ def test_sources_of_every_kind(model: Path, tmp_path: Path) -> None:
     state = dict(open_source(str(model)).state)
     plain = {name: tensor for name, tensor in state.items() if "linear" not in name}
     torch.save(plain, tmp_path / "plain.pth.tar")
-    with pytest.raises(TrainingError, match="give --lmbda"):
+    with pytest.raises(TrainingError, match="give --from-lmbda"):
         open_source(str(tmp_path / "plain.pth.tar"))
     source = open_source(str(tmp_path / "plain.pth.tar"), lmbda=0.0067)
     assert source.lmbda == 0.0067
     assert not source.network().linear_branch
-    old_names = {
-        name.replace("entropy_bottleneck.matrices.", "entropy_bottleneck._matrix").replace(
-            "entropy_bottleneck.biases.", "entropy_bottleneck._bias"
-        ): tensor
-        for name, tensor in plain.items()
-    }
-    torch.save({"state_dict": old_names}, tmp_path / "old.pth.tar")
-    assert open_source(str(tmp_path / "old.pth.tar"), lmbda=0.0067).sha256 == source.sha256
+    for stems in (("_matrix", "_bias", "_factor"), ("_matrices.", "_biases.", "_factors.")):
+        old_names = {f"module.{_renamed(name, stems)}": tensor for name, tensor in plain.items()}
+        assert f"module.entropy_bottleneck.{stems[0]}0" in old_names
+        torch.save({"state_dict": old_names}, tmp_path / "old.pth.tar")
+        assert open_source(str(tmp_path / "old.pth.tar"), lmbda=0.0067).sha256 == source.sha256
+    with pytest.raises(TrainingError, match=r"was trained for lmbda 0\.01, not 0\.02"):
+        open_source(str(model), lmbda=0.02)
     torch.save({"state_dict": {"x": torch.zeros(1)}}, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match=r"other\.pth: no tensor 'g_a.0.weight'"):
         open_source(str(tmp_path / "other.pth"), lmbda=0.0067)
+
+
+def _renamed(name: str, stems: tuple[str, str, str]) -> str:
+    for modern, old in zip(("matrices.", "biases.", "factors."), stems, strict=True):
+        name = name.replace(f"entropy_bottleneck.{modern}", f"entropy_bottleneck.{old}")
+    return name
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from benchmark.training.recipe import FinetuneRecipe, TrainRecipe, load_recipe
     ("kind", "name"), [(TrainRecipe, "baseline"), (TrainRecipe, "warm"), (FinetuneRecipe, "finetune")]
 )
 def test_shipped_recipes_load(kind: type[TrainRecipe] | type[FinetuneRecipe], name: str) -> None:
-    recipe = load_recipe(kind, name)
+    recipe = load_recipe(kind, name, {"lmbda": 0.0067})
+    assert recipe.lmbda == {"baseline": 0.013}.get(name, 0.0067)
     assert recipe.crop % 64 == 0
     assert recipe.learning_rate_at(recipe.steps - 1) < 0.01 * recipe.learning_rate
 
@@ -48,6 +49,12 @@ def test_a_bad_field_is_named(recipe_file: Path, line: str, message: str) -> Non
     with pytest.raises(TrainingError, match=message) as caught:
         load_recipe(TrainRecipe, str(recipe_file))
     assert "tiny.toml" in str(caught.value)
+
+
+def test_a_recipe_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_bytes(b"lmbda = \xff")
+    with pytest.raises(TrainingError, match=r"recipe\.toml: cannot be read as text"):
+        load_recipe(TrainRecipe, str(tmp_path / "recipe.toml"))
 
 
 def test_an_unknown_recipe_offers_the_near_one() -> None:

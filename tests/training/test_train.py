@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import os
 import re
@@ -7,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from benchmark.errors import TrainingError
+from benchmark.errors import TrainingError, WeightsError
 from benchmark.learned.network import MeanScaleHyperprior
 from benchmark.training.checkpoint import read_checkpoint
-from benchmark.training.curves import draw_course
 from benchmark.training.objective import forward
 from benchmark.training.recipe import TrainRecipe, load_recipe
 from benchmark.training.sources import open_source
@@ -110,6 +112,62 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     assert all(bool(torch.isfinite(tensor).all()) for tensor in (*state.values(), *adam.values()))
 
 
+def test_a_checkpoint_that_cannot_be_written_is_named_and_the_one_before_kept(
+    recipe_file: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load_recipe(TrainRecipe, str(recipe_file))
+    undisturbed = tensors_of(train(recipe, photographs, tmp_path / "whole"))
+    monkeypatch.setattr("os.fsync", _full_after(3))
+    with pytest.raises(TrainingError, match=r"last\.safetensors: step 8 cannot be saved \(No space left"):
+        train(recipe, photographs, tmp_path / "out")
+    monkeypatch.undo()
+    assert _step(tmp_path / "out") == 4
+    resumed = tensors_of(train(recipe, photographs, tmp_path / "out"))
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in undisturbed.items())
+
+
+def _full_after(calls: int) -> Callable[[int], None]:
+    """Return an fsync that succeeds `calls` - 1 times; a checkpoint takes two, for file and folder."""
+    made = itertools.count(1)
+
+    def fsync(_: int) -> None:
+        if next(made) >= calls:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return fsync
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_training(
+    recipe_file: Path, photographs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainingError, match=r"--out .*file/out: cannot be written to: Not a directory"):
+        train(load_recipe(TrainRecipe, str(recipe_file)), photographs, tmp_path / "file" / "out")
+
+
+def test_the_checkpoint_tells_where_a_training_went_on(
+    recipe_file: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load_recipe(TrainRecipe, str(recipe_file))
+    monkeypatch.setattr("os.fsync", _full_after(3))
+    with pytest.raises(TrainingError):
+        train(recipe, photographs, tmp_path / "out")
+    monkeypatch.undo()
+    torch.set_num_threads(2)
+    about = read_checkpoint(train(recipe, photographs, tmp_path / "out"))[3]
+    assert about["threads"] == 1
+    assert [(place["step"], place["threads"]) for place in about["elsewhere"]] == [(4, 2)]
+
+
+def test_a_start_of_another_structure_is_refused_with_the_recipes_fields(
+    recipe_file: Path, photographs: Path, tmp_path: Path
+) -> None:
+    plain = load_recipe(TrainRecipe, str(recipe_file), linear_branch=False)
+    start = open_source(str(train(plain, photographs, tmp_path / "plain")))
+    with pytest.raises(WeightsError, match=r"not the network of the recipe \(N 4, M 8, linear_branch True\)"):
+        train(load_recipe(TrainRecipe, str(recipe_file)), photographs, tmp_path / "out", start=start)
+
+
 def test_a_warm_start_rescales_to_the_new_lmbda(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
     first = train(load_recipe(TrainRecipe, str(recipe_file)), photographs, tmp_path / "first")
     recipe = load_recipe(TrainRecipe, str(recipe_file), lmbda=0.04, steps=1, learning_rate=1e-9)
@@ -175,7 +233,7 @@ def test_the_loss_curve_shows_what_the_checkpoint_holds(
     last = train(load_recipe(TrainRecipe, str(recipe_file)), photographs, tmp_path / "out")
     import PIL.Image
 
-    with PIL.Image.open(draw_course(last, tmp_path / "loss.png")) as image:
+    with PIL.Image.open(last.with_name("loss.png")) as image:
         assert min(image.size) > 500
         colours = image.convert("RGB").getcolors(1 << 20)
     assert colours is not None and (213, 94, 0) in {colour for _, colour in colours}  # the validation marker
