@@ -59,14 +59,16 @@ def find_dataset(
     name: str,
     data_dir: Path | None = None,
     *,
+    base: Path = Path(),
     allow_partial: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """Find the images of the dataset `name` and check each against its hash.
 
-    `name` is one of `list_datasets` or `folder:PATH`. Looked through in turn: `data_dir`, the folder that
-    BENCH_DATA_DIR names (each either holds a folder `name` or the images themselves), and the user's cache;
-    the first that holds all images is taken. If none holds any, they are downloaded into the cache.
+    `name` is one of `list_datasets`, or `folder:PATH` with PATH as seen from `base`. Looked through in turn:
+    `data_dir`, the folder that BENCH_DATA_DIR names (each either holds a folder `name` or the images
+    themselves), and the user's cache; the first that holds all images is taken. If none holds any, they are
+    downloaded into the cache.
     Images without a known hash are checked for their size, and their hash is kept for the next time.
 
     Raises UsageError for an unknown name; DatasetError for an altered, truncated or missing image, naming
@@ -75,7 +77,8 @@ def find_dataset(
     if name.startswith(FOLDER_PREFIX):
         from benchmark.folders import read_folder
 
-        return read_folder(name, Path(name.removeprefix(FOLDER_PREFIX)), allow_partial=allow_partial)
+        folder = base / Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
+        return read_folder(name, folder, allow_partial=allow_partial)
     from benchmark.checking import keep_hashes
 
     manifest = find_manifest(name)

@@ -43,7 +43,7 @@ def read_folder(name: str, folder: Path, *, allow_partial: bool) -> Dataset:
     """
     if name == FOLDER_PREFIX:  # pathlib would take the empty path for the working directory
         raise DatasetError(f"{name!r}: give the path of a folder of images, as in folder:photos")
-    folder = folder.expanduser().absolute()
+    folder = folder.absolute()
     try:
         entries = sorted(folder.iterdir(), key=lambda path: path.name)
     except OSError as error:

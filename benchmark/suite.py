@@ -79,6 +79,7 @@ class Suite:
 
     name: str
     dataset: str
+    """As the file writes it, which is its name in results too; in folder:PATH, PATH is seen from the file."""
     metrics: tuple[str, ...]
     codec: tuple[CodecSpec, ...]
     """The first one is the anchor of tables."""
@@ -160,13 +161,18 @@ def load_suite(name_or_path: str) -> Suite:
 
     Raises SuiteError, naming file and field, for everything that is wrong in the file.
     """
+    path = suite_file(name_or_path)
     known = builtin_suites()
-    path = known.get(name_or_path, Path(name_or_path))
     if name_or_path not in known and not path.is_file():
         if path.suffix == ".toml" or "/" in name_or_path:
             raise SuiteError(f"{name_or_path}: no such suite file")
         raise SuiteError(f"unknown suite {name_or_path!r}; {did_you_mean(name_or_path, known)}")
     return parse_suite(path)
+
+
+def suite_file(name_or_path: str) -> Path:
+    """Return the file of the built-in suite of that name, else the path given, whether it exists or not."""
+    return builtin_suites().get(name_or_path, Path(name_or_path))
 
 
 def parse_toml(path: Path) -> dict[str, Any]:
@@ -241,7 +247,8 @@ def _checked(suite: Suite, path: Path) -> Suite:
     specs = tuple(
         _checked_codec(spec, f"codec[{i}] ({spec.name!r})") for i, spec in enumerate(suite.codec, 1)
     )
-    return replace(suite, codec=specs, dataset=_checked_dataset(suite.dataset, path))
+    _check_dataset(suite.dataset)
+    return replace(suite, codec=specs)
 
 
 def _check_metrics(metrics: Sequence[str]) -> None:
@@ -256,17 +263,15 @@ def _check_metrics(metrics: Sequence[str]) -> None:
             raise UsageError(f"metrics: {name!r} is given twice")
 
 
-def _checked_dataset(name: str, path: Path) -> str:
+def _check_dataset(name: str) -> None:
     from benchmark.datasets import FOLDER_PREFIX, find_manifest
 
     if name.startswith(FOLDER_PREFIX):
-        # A suite file says where its images lie as seen from itself, so that it works from any folder.
-        return FOLDER_PREFIX + str(path.parent / Path(name.removeprefix(FOLDER_PREFIX)).expanduser())
+        return
     try:
         find_manifest(name)
     except UsageError as error:
         raise UsageError(f"dataset: {error}") from error
-    return name
 
 
 def _checked_codec(spec: CodecSpec, where: str) -> CodecSpec:

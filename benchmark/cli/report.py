@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,7 +66,7 @@ def report(
     formats = write.check_formats(format or [])
     with write.drawing_processes(formats) as executor:
         asked = request.find(suite, results)
-        frame = request.read(asked, codec or [], anchor)
+        frame = request.read(asked, codec or [], anchor, remark=display.warn)
         summary = request.summarize_suite(
             asked, frame, anchor, averaging, published or [], allow_mixed=allow_mixed
         )
@@ -104,13 +105,15 @@ def compare(
     allow_mixed: Mixed = False,
 ) -> None:
     """Compare two codecs of one suite, or one codec in two result sets: negative is fewer bits in A."""
+    from benchmark.cli import display
     from benchmark.report import comparing, request
 
     frames: tuple[pd.DataFrame, pd.DataFrame | None]
+    read = partial(request.read, remark=display.warn)
     if codec is None:
-        frames, names = (request.read(request.find(suite, results)), None), (a, b)
+        frames, names = (read(request.find(suite, results)), None), (a, b)
     else:
-        frames = request.read(request.find(a, results)), request.read(request.find(b, results))
+        frames = read(request.find(a, results)), read(request.find(b, results))
         names = (codec, codec)
     for text in comparing.compare_text(frames, names, metric or [], averaging, allow_mixed=allow_mixed):
         _show(text)
@@ -127,12 +130,13 @@ def verify(
     ] = False,
 ) -> None:
     """Compare what was measured here with the published figure of the same codec, point by point."""
+    from benchmark.cli import display
     from benchmark.report import request, verifying
 
     if list_:
         _show(verifying.published_table())
         return
-    frame = request.read(request.find(suite, results), codec or [])
+    frame = request.read(request.find(suite, results), codec or [], remark=display.warn)
     for text in verifying.verify_text(frame):
         _show(text)
 

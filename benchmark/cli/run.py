@@ -54,23 +54,32 @@ def suite(
     from benchmark.cli import display
     from benchmark.datasets import find_dataset
     from benchmark.evaluate import RunContext
+    from benchmark.plan import write_plan
     from benchmark.results import Store, set_aside
-    from benchmark.suite import load_suite, select_images
+    from benchmark.suite import load_suite, select_images, suite_file
 
     if scheduler and timeout:
         raise UsageError(
             "--timeout does not go with --scheduler: Dask cannot stop an evaluation that has begun"
         )
-    chosen = load_suite(name).only(codec or [])
+    whole = load_suite(name)
+    chosen = whole.only(codec or [])
     codecs = runner.find_codecs(chosen)
     display.unavailable(codecs.unavailable, fatal=strict or bool(codec))
-    dataset = find_dataset(chosen.dataset, data_dir, allow_partial=allow_partial, progress=display.download())
+    dataset = find_dataset(
+        whole.dataset,
+        data_dir,
+        base=suite_file(name).parent,
+        allow_partial=allow_partial,
+        progress=display.download(),
+    )
     display.dataset(dataset)
     tasks = [t for t in select_images(chosen.tasks(dataset), image or []) if t.codec in codecs.versions]
     folder = out / chosen.name
     if fresh and (aside := set_aside(folder)):
         display.say(f"old results moved to {aside}")
     with Store(folder) as store, _executor(scheduler, jobs, timeout) as executor:
+        write_plan(folder, whole, dataset)
         context = RunContext(uuid4().hex, executor.jobs, executor.threads, folder if keep else None)
         with display.RunProgress() as progress:
             outcome = runner.run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from benchmark.errors import BenchError
+from benchmark.plan import read_plan
 
 FOLDER = "images"
 
@@ -41,12 +42,13 @@ def viewer_data(
     images: dict[str, dict[str, Any]] = {}
     remarks: list[str] = []
     missing: set[str] = set()
+    places = _source_places(frame, results, data_dir)
     for row, png in _kept_rows(frame, results):
         name = str(row["image"])
         if name in missing:
             continue
         if name not in images:
-            source = find_source(str(row["dataset"]), name, str(row["image_sha256"]), data_dir)
+            source = _find_source(places, name, str(row["image_sha256"]))
             if source is None:
                 missing.add(name)
                 continue
@@ -90,18 +92,24 @@ def _kept_rows(frame: pd.DataFrame, results: Path) -> Iterator[tuple[Mapping[Any
             yield row, png
 
 
-def find_source(dataset: str, image: str, sha256: str, data_dir: Path | None) -> Path | None:
-    """Return the source image of this sha256 from where its dataset may lie, None if it is not there."""
-    from benchmark.codecs.programs import file_sha256
-    from benchmark.datasets import find_manifest, list_places
+def _source_places(frame: pd.DataFrame, results: Path, data_dir: Path | None) -> list[Path]:
+    """Return the folders in which the images that were coded may lie."""
+    from benchmark.datasets import FOLDER_PREFIX, find_manifest, list_places
 
+    dataset = str(frame["dataset"].iloc[0])
     try:
-        if dataset.startswith("folder:"):
-            places = [Path(dataset.removeprefix("folder:"))]
-        else:
-            places = list(list_places(find_manifest(dataset), data_dir))
+        if dataset.startswith(FOLDER_PREFIX):
+            plan = read_plan(results)
+            return [plan.folder] if plan is not None and plan.folder is not None else []
+        return list(list_places(find_manifest(dataset), data_dir))
     except BenchError:
-        return None
+        return []
+
+
+def _find_source(places: Sequence[Path], image: str, sha256: str) -> Path | None:
+    """Return the image of this name and sha256 from one of `places`, None if it is not there."""
+    from benchmark.codecs.programs import file_sha256
+
     found = (place / image for place in places)
     return next((path for path in found if path.is_file() and file_sha256(path) == sha256), None)
 

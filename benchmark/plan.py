@@ -1,0 +1,78 @@
+"""The plan of a results folder: which rows its suite asks for, in which order; kept beside the rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.datasets import FOLDER_PREFIX
+from benchmark.errors import StoreError
+from benchmark.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from benchmark.datasets import Dataset
+    from benchmark.suite import Suite
+
+PLAN = "_plan.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the suite asked for when it was last run, its `--codec` and `--image` filters aside."""
+
+    dataset: str
+    points: dict[str, tuple[float, ...]]
+    """Codec labels in the suite's order, with their operating points."""
+    images: tuple[str, ...] | None
+    """None if images were missing then: which others the dataset has is not known."""
+    folder: Path | None
+    """Where the images of the dataset folder:PATH lay; None for other datasets."""
+
+    def select(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of `frame`, with the columns dataset, codec, point and image, that are planned."""
+        asked = frame["dataset"] == self.dataset
+        if self.images is not None:
+            asked &= frame["image"].isin(self.images)
+        at_points = [
+            (frame["codec"] == codec) & frame["point"].isin(points) for codec, points in self.points.items()
+        ]
+        asked &= np.logical_or.reduce(at_points)
+        return frame if asked.all() else frame[asked]
+
+
+def write_plan(folder: Path, suite: Suite, dataset: Dataset) -> None:
+    """Keep the plan of `suite` on `dataset` in the results folder. Raises StoreError."""
+    complete = len(dataset.images) == dataset.size
+    plan = {
+        "dataset": dataset.name,
+        "codecs": [{"codec": spec.name, "points": spec.points} for spec in suite.codec],
+        "images": [image.name for image in dataset.images] if complete else None,
+        "folder": str(dataset.images[0].path.parent) if suite.dataset.startswith(FOLDER_PREFIX) else None,
+    }
+    try:
+        write_atomically(folder / PLAN, (json.dumps(plan, indent=1) + "\n").encode())
+    except OSError as error:
+        raise StoreError(f"{folder / PLAN}: cannot be written: {error.strerror}") from error
+
+
+def read_plan(folder: Path) -> Plan | None:
+    """Return the plan kept in a results folder; None if there is none. Raises StoreError if it is damaged."""
+    path = folder / PLAN
+    try:
+        plan = json.loads(path.read_text())
+        return Plan(
+            dataset=str(plan["dataset"]),
+            points={str(c["codec"]): tuple(float(p) for p in c["points"]) for c in plan["codecs"]},
+            images=None if plan["images"] is None else tuple(plan["images"]),
+            folder=None if plan["folder"] is None else Path(plan["folder"]),
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path}: is damaged ({error}); delete it, the next run writes it anew") from error
