@@ -209,7 +209,8 @@ def lost_parity(patch: pytest.MonkeyPatch) -> None:
         settings: QuantizerSettings,
     ) -> NDArray[np.float32]:
         stuck = replace(self.machine, next_state=np.zeros_like(self.machine.next_state))
-        return right(Tcq(self.name, stuck, self.fit), indices, scale_index, settings)
+        broken = Tcq(self.name, stuck, self.fit, expanded=self.expanded)
+        return right(broken, indices, scale_index, settings)
 
     patch.setattr(Tcq, "dequantize", dequantize)
 
