@@ -19,7 +19,7 @@ from benchmark.suite import Suite, Task
 
 MAX_FAILED_SHARE = 0.2
 MIN_FAILED = 10
-"""A run stops when more than this many and more than that share of its evaluations have failed."""
+"""A run gives up on a codec once more than this many and more than that share of its evaluations failed."""
 
 QUEUED_PER_JOB = 4
 """How many evaluations wait ready for each worker: enough that none idles, few enough to stop quickly."""
@@ -41,8 +41,8 @@ class Outcome:
     reused: int
     done: int = 0
     failed: int = 0
-    stopped: str | None = None
-    """Why the run ended before its plan was done, if it did."""
+    given_up: dict[str, str] = field(default_factory=dict)
+    """The codecs that failed too often to go on with them, by label, each with how often."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Of the failures: "codec: reason" to how often."""
 
@@ -69,26 +69,34 @@ def run(
     *,
     executor: Executor,
     context: RunContext,
+    fresh: bool = False,
     progress: Progress | None = None,
 ) -> Outcome:
     """Measure what of `tasks` the store does not hold yet; each result is in the store when it is announced.
 
+    With `fresh`, all of `tasks` are measured, and their rows replaced one by one.
+
     `versions` are the codecs' by label (see `find_codecs`). Any executor fits whose workers can import this
-    package and read the images. Order does not matter: the rows are the same.
+    package and read the images. Order does not matter: the rows are the same. Of a codec that fails too
+    often, no more evaluations are begun; the others go on, and the next run tries it again.
     """
-    todo = missing_tasks(tasks, versions, store)
+    todo = list(tasks) if fresh else missing_tasks(tasks, versions, store)
     outcome = Outcome(planned=len(tasks), reused=len(tasks) - len(todo))
     if progress:
         progress.begin(todo)
-    for records in _results(todo, executor, context):
+    planned = Counter(task.codec for task in tasks)
+    failed: Counter[str] = Counter()
+    wanted = (task for task in todo if task.codec not in outcome.given_up)
+    for records in _results(wanted, executor, context):
         store.append(records)
         for record in records:
             _count(outcome, record)
+            label = record.codec
+            failed[label] += record.status != "ok"
+            if failed[label] > max(MIN_FAILED, MAX_FAILED_SHARE * planned[label]):
+                outcome.given_up[label] = f"{failed[label]} of {planned[label]} evaluations failed"
             if progress:
                 progress.advance(record)
-        if outcome.failed > max(MIN_FAILED, MAX_FAILED_SHARE * len(todo)):
-            outcome.stopped = f"{outcome.failed} of {len(todo)} evaluations failed"
-            break
     if tasks:
         store.update_images_at_hand(tasks[0].dataset, tasks[0].dataset_images, tasks[0].dataset_size)
     return outcome
@@ -117,9 +125,13 @@ def find_codecs(suite: Suite) -> Codecs:
 
 
 def missing_tasks(tasks: Sequence[Task], versions: Mapping[str, str], store: Store) -> list[Task]:
-    """Return the tasks for which the store has no row that is good, and made in the same way."""
+    """Return the tasks for which the store has no row that is good, and made in the same way.
+
+    Those that failed before come last: a run that gives up on their codec has then tried what is new.
+    """
     done = _done(store)
-    return [task for task in tasks if not _is_done(task, versions[task.codec], done.get(slot(task)))]
+    missing = [task for task in tasks if not _is_done(task, versions[task.codec], done.get(slot(task)))]
+    return sorted(missing, key=lambda task: done.get(slot(task), ("ok",))[0] != "ok")
 
 
 _IDENTITY = ("status", "schema_version", "codec_id", "codec_options", "image_sha256", "codec_version")

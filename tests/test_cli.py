@@ -84,10 +84,16 @@ def test_a_run_a_second_one_and_a_fresh_one(tmp_path: Path) -> None:
     assert "trick: 4 of 4" in said
     assert len(list(Path("results/small/_kept/trick/2").glob("*.bin"))) == 2
     assert "nothing to do: all 4 evaluations are in results/small already" in bench("run", "suite", suite)
-    said = bench("run", "suite", suite, "--fresh", "--image", "image1", "--out", "results")
+    before = read_results(Path("results/small"), ["image", "point", "run_id"])
+    said = bench("run", "suite", suite, "--fresh", "--codec", "trick", "--image", "image1")
+    assert "2 measured, 0 reused" in said
+    after = read_results(Path("results/small"), ["image", "point", "run_id"])
+    both = before.merge(after, on=["image", "point"], validate="one_to_one")
+    assert len(both) == 4
+    assert both[both["run_id_x"] != both["run_id_y"]]["image"].to_list() == ["image1.png", "image1.png"]
+    said = bench("run", "suite", suite, "--fresh")
     assert "old results moved to results/small/_previous/1" in said
-    assert "2 measured" in said
-    assert list(read_results(Path("results/small"))["image"].unique()) == ["image1.png"]
+    assert "4 measured" in said
     assert len(read_results(Path("results/small/_previous/1"))) == 4
     assert Path("results/small/_previous/1/_kept").is_dir()
 

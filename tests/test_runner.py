@@ -195,16 +195,21 @@ def test_the_time_limit_stops_what_hangs_and_what_it_started(tmp_path: Path) -> 
     assert not Path(f"/proc/{pid_file.read_text()}").exists()
 
 
-def test_too_many_failures_stop_the_run(tmp_path: Path) -> None:
+def test_a_codec_that_always_fails_is_given_up_and_the_others_are_measured(tmp_path: Path) -> None:
     images = harness.make_images(tmp_path / "images", 30)
-    suite = parse_suite(harness.write_suite(tmp_path / "s.toml", [harness.FAIL, harness.GOOD], images))
-    outcome = measure(suite, tmp_path / "out")
-    assert outcome.stopped is not None
-    assert "of 60 evaluations failed" in outcome.stopped
-    assert 12 < outcome.failed < 25
-    assert set(outcome.reasons) == {"trick: the codec refuses"}
-    found = read_results(tmp_path / "out")
-    assert len(found) == outcome.failed + outcome.done
+    more = "".join(
+        f'[[codec]]\nname = "{label}"\ncodec = "trick"\npoints = [{point}]\n'
+        for label, point in {"bad": harness.FAIL, "last": harness.BETTER}.items()
+    )
+    suite = parse_suite(harness.write_suite(tmp_path / "s.toml", [harness.GOOD], images, more=more))
+    for done, reused, rows in ((60, 0, 0), (0, 60, 11)):
+        outcome = measure(suite, tmp_path / "out")
+        assert (outcome.done, outcome.reused) == (done, reused)
+        assert 11 <= outcome.failed < 30
+        assert outcome.given_up == {"bad": f"{outcome.failed} of 30 evaluations failed"}
+        assert outcome.left == 30
+        # The second run begins with what the first did not try.
+        assert len(read_results(tmp_path / "out").query("codec == 'bad'")) >= rows + 11
 
 
 def test_any_executor_makes_the_same_rows(tmp_path: Path, images: Path) -> None:

@@ -242,8 +242,8 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
         say(f"{outcome.done} measured, {outcome.reused} reused, {outcome.failed} failed; results in {folder}")
     for reason, count in outcome.reasons.most_common(10):
         warn(f"{count} x {reason}")
-    if outcome.stopped:
-        warn(f"the run was stopped: {outcome.stopped}; the same command goes on from here")
+    for label, reason in outcome.given_up.items():
+        warn(f"gave up on codec {label!r}: {reason}; the same command tries it again")
     if codecs.unavailable:
         warn(f"skipped, not available: {', '.join(codecs.unavailable)} (`bench doctor` says how to get them)")
     elsewhere = "" if folder.parent == Path("results") else f" --results {folder.parent}"

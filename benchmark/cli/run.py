@@ -40,7 +40,11 @@ def suite(
         float | None, typer.Option(min=0.001, help="Seconds that one evaluation may take.")
     ] = None,
     fresh: Annotated[
-        bool, typer.Option(help="Measure all anew; old results are moved to _previous/.")
+        bool,
+        typer.Option(
+            help="Measure all anew, old results are moved to _previous/; with --codec or --image, "
+            "replace those rows alone."
+        ),
     ] = False,
     keep: Annotated[bool, typer.Option(help="Keep bitstreams and decoded images, in _kept/.")] = False,
     strict: Annotated[bool, typer.Option(help="A codec that is not available is an error.")] = False,
@@ -76,14 +80,21 @@ def suite(
     display.dataset(dataset)
     tasks = [t for t in select_images(chosen.tasks(dataset), image or []) if t.codec in codecs.versions]
     folder = out / chosen.name
-    if fresh and (aside := set_aside(folder)):
+    some = bool(codec or image)
+    if fresh and not some and (aside := set_aside(folder)):
         display.say(f"old results moved to {aside}")
     with Store(folder) as store, _executor(scheduler, jobs, timeout) as executor:
         write_plan(folder, whole, dataset)
         context = RunContext(uuid4().hex, executor.jobs, executor.threads, folder if keep else None)
         with display.RunProgress() as progress:
             outcome = runner.run(
-                tasks, codecs.versions, store, executor=executor, context=context, progress=progress
+                tasks,
+                codecs.versions,
+                store,
+                executor=executor,
+                context=context,
+                fresh=fresh and some,
+                progress=progress,
             )
     display.summary(folder, chosen, outcome, codecs)
     if outcome.failed:
