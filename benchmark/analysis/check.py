@@ -13,13 +13,13 @@ from benchmark.analysis.comparison import compare
 from benchmark.analysis.figures import Comparison, PointDelta
 from benchmark.analysis.findings import Finding, Limits, find_in_rows, pair_rows
 from benchmark.analysis.intervals import Estimate
-from benchmark.analysis.status import MEANING, Status
+from benchmark.analysis.status import MEANING, MIXED, Status
 from benchmark.errors import AnalysisError
 
 Verdict = Literal["pass", "regression", "improvement", "inconclusive"]
 EXIT_CODES: dict[Verdict, int] = {"pass": 0, "improvement": 0, "regression": 1, "inconclusive": 3}
 
-_DOUBTFUL: frozenset[Status] = frozenset({"mixed_protocols", "no_shared_images"})
+_DOUBTFUL: frozenset[Status] = MIXED | {"no_shared_images"}
 
 
 @dataclass(frozen=True)

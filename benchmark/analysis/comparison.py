@@ -22,7 +22,7 @@ from benchmark.analysis.figures import (
 from benchmark.analysis.grid import CodecGrid, Floats, codec_grids, complete
 from benchmark.analysis.intervals import FEW_IMAGES, RESAMPLES, Estimate, bootstrap, estimate
 from benchmark.analysis.pchip import bd_batch, fronts
-from benchmark.analysis.status import Status, joined
+from benchmark.analysis.status import MIXED, Status, joined
 from benchmark.codecs import registry
 from benchmark.errors import AnalysisError
 
@@ -52,7 +52,7 @@ def compare(
         averaging: per_image, mean_mse or pixel_weighted; concerns the mean curve alone.
         dataset: needed where the frame holds several.
         anchor_frame: another result set to take the anchor from.
-        allow_mixed: give figures although the two were measured under different protocols.
+        allow_mixed: give figures although protocols, or versions of one codec, are mixed.
         resamples: of the bootstrap; 0 gives no intervals.
         seed: of the bootstrap.
 
@@ -123,18 +123,17 @@ def compare_grids(
 
 def _pair(codec: CodecGrid, anchor: CodecGrid, options: Options) -> Comparison:
     (ours, theirs), coverage, statuses = complete(codec, anchor)
-    mixed = _mixed(codec, anchor)
     curve, anchor_curve = (
         mean_curve(g, coverage, grid.statuses, options.averaging)
         for g, grid in ((ours, codec), (theirs, anchor))
     )
     flags: list[tuple[Status, bool]] = [
-        ("mixed_protocols", mixed),
+        ("mixed_protocols", _mixed(codec, anchor)),
         ("no_shared_images", not ours.images),
         ("few_images", 0 < len(ours.images) < FEW_IMAGES),
     ]
     statuses = joined(statuses, [name for name, held in flags if held])
-    with_figures = bool(ours.images) and (options.allow_mixed or not mixed)
+    with_figures = bool(ours.images) and (options.allow_mixed or not MIXED.intersection(statuses))
     mean_figure = (
         _mean_figure(ours, theirs, curve, anchor_curve, options) if with_figures else no_mean_figure(statuses)
     )
@@ -279,13 +278,14 @@ def _with_curve(grid: CodecGrid, anchor: Curve, options: Options) -> Comparison:
     (ours,), coverage, statuses = complete(grid)
     curve = mean_curve(ours, coverage, statuses, options.averaging)
     found = bd_of_curves(anchor, curve)
-    rate, quality = (Estimate(value) for value in (found.rate_percent, found.quality_db))
     mixed: tuple[Status, ...] = ("mixed_protocols",) if grid.dataset != anchor.dataset else ()
     statuses = joined(statuses, found.statuses, mixed)
-    if mixed and not options.allow_mixed:
-        rate = quality = Estimate(None)
+    figure = no_mean_figure(statuses)
+    if options.allow_mixed or not MIXED.intersection(statuses):
+        rate, quality = (Estimate(value) for value in (found.rate_percent, found.quality_db))
+        figure = MeanCurveFigure(rate, quality, found.by_method, found.overlap, statuses)
     return _begun(curve, anchor, options)(
-        mean_curve=MeanCurveFigure(rate, quality, found.by_method, found.overlap, statuses),
+        mean_curve=figure,
         per_image=None,
         shares_points=False,
         point_deltas=(),

@@ -15,6 +15,7 @@ from benchmark.errors import AnalysisError, did_you_mean
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.intp]
 
 Metric = Literal["psnr_rgb", "ms_ssim_rgb", "psnr_y", "psnr_yuv"]
 Rate = Literal["bpp", "entropy_bpp"]
@@ -28,7 +29,8 @@ class CodecGrid:
 
     `rates` in bits per pixel, `values` in the metric's own unit (MS-SSIM between 0 and 1; infinite PSNR where
     the decoded image equals the original). `images` are names, `keys` identify them (name and sha256),
-    `pixels` their sizes. `failed` marks rows whose evaluation failed.
+    `pixels` their sizes. `failed` marks rows whose evaluation failed. `variants` numbers the codec's versions
+    and options, -1 where there is no value.
     """
 
     codec: str
@@ -44,6 +46,7 @@ class CodecGrid:
     rates: Floats
     values: Floats
     failed: Bools
+    variants: Ints
     protocols: frozenset[str]
     statuses: tuple[Status, ...]
 
@@ -61,6 +64,7 @@ class CodecGrid:
             rates=self.rates[cut],
             values=self.values[cut],
             failed=self.failed[cut],
+            variants=self.variants[cut],
         )
 
     def only(self, keys: Sequence[str]) -> CodecGrid:
@@ -169,6 +173,8 @@ def _grid(rows: pd.DataFrame, codec: str, metric: str, rate: str, repeated: bool
     cells["values"][point_codes, image_codes] = np.where(good, _column(rows, metric), np.nan)
     failed = np.zeros(shape, dtype=bool)
     failed[point_codes, image_codes] = ~good
+    variants = np.full(shape, -1, dtype=np.intp)
+    variants[point_codes, image_codes] = np.where(good, _variants(rows), -1)
     sizes = np.full(len(keys), np.nan)
     sizes[image_codes[good]] = pixels[good]
     return CodecGrid(
@@ -184,6 +190,7 @@ def _grid(rows: pd.DataFrame, codec: str, metric: str, rate: str, repeated: bool
         pixels=sizes,
         **cells,
         failed=failed,
+        variants=variants,
         protocols=frozenset(rows.loc[good, "protocol"].unique()) if "protocol" in rows else frozenset(),
         statuses=("duplicate_rows",) if repeated else (),
     )
@@ -201,6 +208,16 @@ def _images(rows: pd.DataFrame) -> tuple[NDArray[np.intp], tuple[str, ...], tupl
     return codes, images, tuple(f"{name}\0{sha}" for name, sha in zip(images, shas, strict=True))
 
 
+def _variants(rows: pd.DataFrame) -> Ints:
+    """Return which version of the codec, with which options, measured each row: equal numbers, equal ones."""
+    found = np.zeros(len(rows), dtype=np.intp)
+    for name in ("codec_version", "codec_options"):
+        if name in rows:
+            codes, values = pd.factorize(rows[name], use_na_sentinel=False)
+            found = found * len(values) + codes
+    return found
+
+
 def _column(rows: pd.DataFrame, name: str) -> Floats:
     if name not in rows:
         return np.full(len(rows), np.nan)
@@ -212,7 +229,8 @@ def complete(*grids: CodecGrid) -> tuple[list[CodecGrid], Coverage, tuple[Status
 
     A mean over images is honest only if each point averages the same images. So, in this order: images that
     not all grids have go; points that more than half of the remaining images lack go; images that still have
-    a gap go. Returns the grids, what was left out, and the statuses that say so.
+    a gap go. Returns the grids, what was left out, and the statuses that say so, or that a grid still mixes
+    versions of its codec.
     """
     shared = list(grids[0].keys)
     if any(grid.keys != grids[0].keys for grid in grids):
@@ -243,7 +261,12 @@ def complete(*grids: CodecGrid) -> tuple[list[CodecGrid], Coverage, tuple[Status
         missing_values=sum(int((np.isnan(grid.values) & ~grid.failed).sum()) for grid in grids),
         lossless_values=sum(int(np.isposinf(grid.values).sum()) for grid in grids),
     )
-    return kept, coverage, joined(_gaps_named(coverage), *(grid.statuses for grid in grids))
+    mixed: list[Status] = ["mixed_versions"] if any(_mixes_versions(grid) for grid in kept) else []
+    return kept, coverage, joined(_gaps_named(coverage), mixed, *(grid.statuses for grid in grids))
+
+
+def _mixes_versions(grid: CodecGrid) -> bool:
+    return grid.variants.size > 0 and bool((grid.variants != grid.variants.flat[0]).any())
 
 
 def _gaps_named(coverage: Coverage) -> list[Status]:

@@ -71,13 +71,13 @@ def promote(suite: str, results: Path, message: str, folder: Path = Path("result
     """Make the run in `results` the results of record of `suite`, under `folder`/`suite`.
 
     Writes results.parquet and, beside it, reference.json with the message and where the rows came from.
-    Raises AnalysisError for a run with failed rows, of a part of a dataset, with rows missing, too large for
-    git, or without a message.
+    Raises AnalysisError for a run with failed rows, of a part of a dataset, with rows missing, with rows of
+    several versions or options of one codec, too large for git, or without a message.
     """
     if not message.strip():
         raise AnalysisError("--message: say why the results of record change")
     frame = read_results(results)
-    for problem in (_failures(frame), _partial(frame), _holes(frame)):
+    for problem in (_failures(frame), _partial(frame), _holes(frame), _mixed_versions(frame, suite)):
         if problem:
             raise AnalysisError(f"{results}: not promoted: {problem}")
     frame = frame.sort_values(["dataset", "codec", "point", "image"], kind="stable", ignore_index=True)
@@ -127,6 +127,20 @@ def _holes(frame: pd.DataFrame) -> str | None:
     return (
         f"{row['codec']} at {row['point']:g} has {row['images']} of {row['size']} images; let the run finish"
     )
+
+
+def _mixed_versions(frame: pd.DataFrame, suite: str) -> str | None:
+    for column, what in (("codec_version", "versions"), ("codec_options", "options")):
+        for codec, values in frame.groupby("codec", sort=True)[column]:
+            if values.nunique() > 1:
+                found = "; ".join(
+                    f"{rows} rows of {value!r}" for value, rows in values.value_counts().items()
+                )
+                return (
+                    f"{codec} has rows of several {what}: {found}; `bench run suite {suite}` measures the "
+                    "outdated ones again, with --fresh all of them"
+                )
+    return None
 
 
 def _provenance(frame: pd.DataFrame, suite: str, message: str) -> dict[str, object]:

@@ -15,6 +15,7 @@ Status = Literal[
     "methods_disagree",
     "partial_dataset",
     "mixed_protocols",
+    "mixed_versions",
     "failed_rows",
     "missing_values",
     "lossless_values",
@@ -24,6 +25,9 @@ Status = Literal[
     "no_shared_images",
     "published",
 ]
+
+MIXED: frozenset[Status] = frozenset({"mixed_protocols", "mixed_versions"})
+"""With these there is no figure unless it is asked for (`allow_mixed`)."""
 
 MEANING: dict[Status, str] = {
     "ok": "nothing to report",
@@ -35,6 +39,7 @@ MEANING: dict[Status, str] = {
     "methods_disagree": "PCHIP, Akima and cubic differ by more than half a percentage point",
     "partial_dataset": "not every image of the dataset entered the figure",
     "mixed_protocols": "the two were measured under different protocols",
+    "mixed_versions": "rows of several versions or options of one codec: the curve is of neither",
     "failed_rows": "some evaluations failed; their images were left out",
     "missing_values": "some values could not be measured; their images were left out",
     "lossless_values": "some decoded images equal the original (infinite dB); they were left out",

@@ -10,6 +10,7 @@ import pandas as pd
 from benchmark.analysis import MEANING, Comparison, Curve
 from benchmark.analysis import compare as compare_codecs
 from benchmark.analysis.published import list_curves, load
+from benchmark.analysis.status import MIXED
 from benchmark.errors import AnalysisError
 from benchmark.report import captions, tables
 from benchmark.report.summary import FIGURE_METRICS
@@ -46,7 +47,7 @@ def compare_text(
             yield point_table(found)
         yield from image_lines(found)
         yield from (f"  note: {MEANING[status]}" for status in found.statuses if status != "ok")
-        if found.headline_rate.value is None and "mixed_protocols" in found.statuses:
+        if found.images and not allow_mixed and MIXED.intersection(found.statuses):
             yield "  --allow-mixed gives figures all the same."
     if not chosen:
         raise AnalysisError("the results have no PSNR or MS-SSIM to compare; name another metric")

@@ -192,6 +192,11 @@ def _by_metric(
         comparisons[name] = {c.codec: c for c in found}
     figured = metric in FIGURE_METRICS
     savings = rate_savings_with_intervals(grids, anchors, averaging) if figured else {}
+    # A curve that has no figure is not drawn against the anchor either: its protocol or versions are mixed.
+    savings = {
+        a: {c: s for c, s in found.items() if comparisons[a][c].mean_curve.rate.value is not None}
+        for a, found in savings.items()
+    }
     return _Found(grids, curves, comparisons, savings)
 
 
@@ -202,7 +207,7 @@ def _mean(grid: CodecGrid, averaging: str) -> Curve:
 
 _GRID_COLUMNS = [
     "dataset", "dataset_size", "codec", "codec_id", "point", "image", "image_sha256", "status", "protocol",
-    "started_at", "width", "height", "bpp",
+    "started_at", "width", "height", "bpp", "codec_version", "codec_options",
 ]  # fmt: skip
 """What the analysis reads of each row, beside the metric."""
 

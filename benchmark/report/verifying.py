@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.analysis import mean_curves
+from benchmark.analysis import MEANING, mean_curves
 from benchmark.analysis.published import Publication, list_curves, load, verify, yardsticks
 from benchmark.errors import AnalysisError
 from benchmark.report import captions, tables
@@ -43,6 +43,7 @@ def verify_text(frame: pd.DataFrame) -> Iterator[Table | str]:
                 images = f"{curve.coverage.images_used} of {curve.coverage.dataset_size} images"
                 yield deviation_table(str(codec), metric, publication, deviations, images)
                 yield f"  published under: {publication.protocol}"
+                yield from (f"  note: {MEANING[status]}" for status in curve.statuses if status != "ok")
     if without:
         yield f"no published figure ships for: {', '.join(without)}"
     if not compared:

@@ -1,0 +1,90 @@
+"""Runs that were interrupted, begun anew or cut down: what the commands say of such results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from report_small_run import photograph
+from typer.testing import CliRunner, Result
+
+from benchmark.analysis import compare, compare_all, comparison_table
+from benchmark.analysis.check import check
+from benchmark.analysis.reference import promote
+from benchmark.cli import build_app
+from benchmark.errors import AnalysisError
+from benchmark.report import request
+from benchmark.results import read_results
+
+JPEG = '[[codec]]\nname = "jpeg"\npoints = [10, 30, 50, 70, 90]\n'
+WEBP = '[[codec]]\nname = "webp"\npoints = [5, 30, 60, 90]\n'
+
+
+class Bench:
+    """The command line over three images, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "images").mkdir()
+        for seed, name in enumerate("abc"):
+            photograph(seed).save(folder / "images" / f"{name}.png")
+
+    def __call__(self, *arguments: str) -> Result:
+        return CliRunner().invoke(build_app(), list(arguments))
+
+    def run(self, codecs: str, *arguments: str) -> Path:
+        """Run a suite of these codecs; return the folder of its results."""
+        suite = self.folder / "s.toml"
+        head = f'name = "s"\ndataset = "folder:{self.folder / "images"}"\n'
+        suite.write_text(f'{head}metrics = ["psnr_rgb", "ms_ssim_rgb"]\n{codecs}')
+        done = self("run", "suite", str(suite), "--out", str(self.folder / "results"), *arguments)
+        assert done.exit_code == 0, done.output + repr(done.exception)
+        return self.folder / "results" / "s"
+
+    def compare(self, *arguments: str) -> str:
+        """Return what `bench compare` prints."""
+        done = self("compare", *arguments, "--suite", "s", "--results", str(self.folder / "results"))
+        assert done.exit_code == 0, done.output + repr(done.exception)
+        return " ".join(done.output.split())
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_rows_of_several_options_make_no_figure(bench: Bench) -> None:
+    bench.run(JPEG + WEBP)
+    before = read_results(bench.folder / "results" / "s")
+    results = bench.run(
+        f'{JPEG}options = {{ subsampling = "4:4:4" }}\n{WEBP}', "--codec", "jpeg", "--image", "a"
+    )
+    frame = read_results(results)
+    found = compare(frame, "jpeg", "webp")
+    assert "mixed_versions" in found.statuses
+    assert found.headline_rate.value is None
+    assert compare(frame, "jpeg", "webp", allow_mixed=True).headline_rate.value is not None
+    only_new = frame[frame["image"] == "a.png"]
+    assert "mixed_versions" not in compare(only_new, "jpeg", "webp").statuses
+    said = bench.compare("jpeg", "webp")
+    assert "several versions or options of one codec" in said
+    assert "--allow-mixed" in said
+    summary = request.summarize_suite(request.find("s", results.parent), frame, "webp")
+    assert summary.against("psnr_rgb")[0].headline_rate.value is None
+    assert summary.savings["psnr_rgb"]["webp"] == {}
+    verdicts = {v.codec: v.verdict for v in check(frame, before).verdicts}
+    assert verdicts == {"jpeg": "inconclusive", "webp": "pass"}
+    with pytest.raises(
+        AnalysisError, match=r"jpeg has rows of several versions: .*4:2:0.*4:4:4.*bench run suite s"
+    ):
+        promote("s", results, "why", bench.folder / "reference")
+
+
+def test_versions_of_rows_that_are_left_out_do_not_count(bench: Bench) -> None:
+    frame = read_results(bench.run(JPEG + WEBP))
+    other = (frame["codec"] == "jpeg") & (frame["image"] == "a.png")
+    frame.loc[other, "codec_version"] = "another"
+    frame.loc[other & (frame["point"] == 10), "status"] = "failed"
+    (found,) = compare_all(frame, "webp")
+    assert "mixed_versions" not in found.statuses
+    assert comparison_table([found])["headline_bd_rate_percent"].notna().all()
