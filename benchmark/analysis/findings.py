@@ -85,33 +85,40 @@ def find_in_rows(
     pairs: pd.DataFrame, metrics: Sequence[str], limits: Limits, improved: Set[str] = frozenset()
 ) -> Iterator[Finding]:
     """Yield all findings, codec by codec. Single images of codecs in `improved` are noted, not failed."""
-    for codec, rows in pairs.groupby("codec", sort=False):
+    yield from find_vanished(pairs)
+    for codec, rows in pairs[pairs["in_current"]].groupby("codec", sort=False):
         name = str(codec)
-        if not rows["in_current"].any():
-            yield Finding("codec vanished", "fail", name, f"{len(rows)} rows in the reference, none now")
-            continue
         if not rows["in_reference"].any():
             yield Finding("new codec", "note", name, "not in the reference; `bench reference update` adds it")
-        yield from _vanished(name, rows)
+        yield from _new_points(name, rows)
         yield from _failed(name, rows)
         yield from _drift(name, rows, metrics, limits)
         yield from _single_images(name, rows, metrics, limits, "note" if name in improved else "fail")
     yield from _slowdowns(pairs, limits)
 
 
-def _vanished(codec: str, rows: pd.DataFrame) -> Iterator[Finding]:
-    by_point = rows.groupby("point")[["in_current", "in_reference"]].any()
-    gone = by_point.index[~by_point["in_current"]]
-    for point in gone:
-        yield Finding(
-            "point vanished", "fail", codec, f"point {point:g} is in the reference, and not measured now"
-        )
-    new = by_point.index[~by_point["in_reference"]]
-    if len(new) and by_point["in_reference"].any():
+def find_vanished(pairs: pd.DataFrame) -> Iterator[Finding]:
+    """Yield every codec, point and image that the reference has and the current results lack."""
+    for codec, rows in pairs.groupby("codec", sort=False):
+        name = str(codec)
+        if not rows["in_current"].any():
+            yield Finding("codec vanished", "fail", name, f"{len(rows)} rows in the reference, none now")
+            continue
+        held = rows.groupby("point")["in_current"].transform("any")
+        for point in rows.loc[~held, "point"].unique():
+            yield Finding(
+                "point vanished", "fail", name, f"point {point:g} is in the reference, and not measured now"
+            )
+        missing = rows[held & ~rows["in_current"]]
+        if len(missing):
+            yield Finding("image vanished", "fail", name, f"{len(missing)} rows missing: {_places(missing)}")
+
+
+def _new_points(codec: str, rows: pd.DataFrame) -> Iterator[Finding]:
+    known = rows.groupby("point")["in_reference"].any()
+    new = known.index[~known]
+    if len(new) and known.any():
         yield Finding("new point", "note", codec, f"not in the reference: {_some([f'{p:g}' for p in new])}")
-    missing = rows[~rows["in_current"] & ~rows["point"].isin(gone)]
-    if len(missing):
-        yield Finding("image vanished", "fail", codec, f"{len(missing)} rows missing: {_places(missing)}")
 
 
 def _failed(codec: str, rows: pd.DataFrame) -> Iterator[Finding]:

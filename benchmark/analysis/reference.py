@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmark.analysis.findings import find_vanished, pair_rows
 from benchmark.errors import AnalysisError, StoreError
 from benchmark.results import SCHEMA, TABLE, read_results
 
@@ -67,12 +68,20 @@ def _from_git(revision: str, path: str) -> pd.DataFrame:
             raise AnalysisError(f"git:{revision}: {path} is no results file: {error}") from error
 
 
-def promote(suite: str, results: Path, message: str, folder: Path = Path("results/reference")) -> Promotion:
+def promote(
+    suite: str,
+    results: Path,
+    message: str,
+    folder: Path = Path("results/reference"),
+    *,
+    allow_removed: bool = False,
+) -> Promotion:
     """Make the run in `results` the results of record of `suite`, under `folder`/`suite`.
 
     Writes results.parquet and, beside it, reference.json with the message and where the rows came from.
     Raises AnalysisError for a run with failed rows, of a part of a dataset, with rows missing, with rows of
-    several versions or options of one codec, too large for git, or without a message.
+    several versions or options of one codec, too large for git, or without a message; and, but for
+    `allow_removed`, for one that lacks a codec, point or image of the record that it would replace.
     """
     if not message.strip():
         raise AnalysisError("--message: say why the results of record change")
@@ -83,6 +92,11 @@ def promote(suite: str, results: Path, message: str, folder: Path = Path("result
     frame = frame.sort_values(["dataset", "codec", "point", "image"], kind="stable", ignore_index=True)
     table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
     target = folder / suite
+    if not allow_removed and (target / TABLE).exists() and (removed := _removed(frame, target)):
+        raise AnalysisError(
+            f"{results}: not promoted: {target} has what this run lacks: {removed}; run the whole suite, "
+            "or give --allow-removed to drop it from the record"
+        )
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target, prefix=".") as scratch:
         new = Path(scratch) / TABLE
@@ -127,6 +141,14 @@ def _holes(frame: pd.DataFrame) -> str | None:
     return (
         f"{row['codec']} at {row['point']:g} has {row['images']} of {row['size']} images; let the run finish"
     )
+
+
+def _removed(frame: pd.DataFrame, record: Path) -> str:
+    try:
+        held = read_results(record)
+    except StoreError as error:
+        raise AnalysisError(f"{error}; --allow-removed replaces this record without a comparison") from error
+    return "; ".join(f"{f.codec}: {f.message}" for f in find_vanished(pair_rows(frame, held)))
 
 
 def _mixed_versions(frame: pd.DataFrame, suite: str) -> str | None:

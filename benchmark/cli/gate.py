@@ -108,11 +108,14 @@ def update(
         Path, typer.Option(help="The folder that holds a folder of results per suite.")
     ] = Path("results"),
     to: Annotated[Path, typer.Option(help="The folder of results of record.")] = Path("results/reference"),
+    allow_removed: Annotated[
+        bool, typer.Option(help="Drop what the record has and the run lacks: codecs, points, images.")
+    ] = False,
 ) -> None:
     """Make a complete run the results of record; partial or failed runs are refused."""
     from benchmark.analysis.reference import promote
 
-    done = promote(suite, results / suite, message, to)
+    done = promote(suite, results / suite, message, to, allow_removed=allow_removed)
     typer.echo(
         f"{done.folder}: {done.rows} rows, {done.bytes:,} bytes; commit it with the change that made it"
     )

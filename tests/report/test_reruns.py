@@ -88,3 +88,28 @@ def test_versions_of_rows_that_are_left_out_do_not_count(bench: Bench) -> None:
     (found,) = compare_all(frame, "webp")
     assert "mixed_versions" not in found.statuses
     assert comparison_table([found])["headline_bd_rate_percent"].notna().all()
+
+
+def test_a_record_does_not_shrink_unless_that_is_asked_for(bench: Bench) -> None:
+    record = bench.folder / "record"
+    update = ("reference", "update", "s", "-m", "why", "--to", str(record))
+    update += ("--results", str(bench.folder / "results"))
+    bench.run(JPEG + WEBP)
+    assert bench(*update).exit_code == 0
+    bench.run(JPEG + WEBP, "--codec", "jpeg", "--fresh")
+    refused = bench(*update)
+    assert isinstance(refused.exception, AnalysisError)
+    assert "webp: 12 rows in the reference, none now" in str(refused.exception)
+    assert "--allow-removed" in str(refused.exception)
+    assert len(read_results(record / "s")) == 27
+    bench.run(JPEG.replace("10, ", "") + WEBP, "--fresh")
+    refused = bench(*update)
+    assert "jpeg: point 10 is in the reference" in str(refused.exception)
+    assert bench(*update, "--allow-removed").exit_code == 0
+    assert len(read_results(record / "s")) == 24
+    (record / "s" / "results.parquet").write_text("of another time")
+    assert "--allow-removed" in str(bench(*update).exception)
+    assert bench(*update, "--allow-removed").exit_code == 0
+    (bench.folder / "images" / "c.png").unlink()
+    bench.run(JPEG.replace("10, ", "") + WEBP, "--fresh")
+    assert "jpeg: 4 rows missing: c.png at 30" in str(bench(*update).exception)
