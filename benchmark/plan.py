@@ -46,6 +46,17 @@ class Plan:
         return frame if asked.all() else frame[asked]
 
 
+def read_planned(path: Path) -> pd.DataFrame:
+    """Return the rows of a results folder that its plan asks for; all of them where there is no plan.
+
+    Raises StoreError as `read_results` and `read_plan` do.
+    """
+    from benchmark.results import read_results
+
+    frame, plan = read_results(path), read_plan(path)
+    return frame if plan is None else plan.select(frame)
+
+
 def write_plan(folder: Path, suite: Suite, dataset: Dataset) -> None:
     """Keep the plan of `suite` on `dataset` in the results folder. Raises StoreError."""
     complete = len(dataset.images) == dataset.size

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from benchmark.analysis.findings import find_vanished, pair_rows
 from benchmark.errors import AnalysisError, StoreError
+from benchmark.plan import read_planned
 from benchmark.results import SCHEMA, TABLE, read_results
 
 PROVENANCE = "reference.json"
@@ -45,7 +46,7 @@ def load_reference(ref: str, suite: str, folder: Path = Path("results/reference"
         raise AnalysisError(
             f"--against {ref}: no such folder or file; give a results folder, a parquet file or git:REVISION"
         )
-    return read_results(path / suite if (path / suite).is_dir() else path)
+    return read_planned(path / suite if (path / suite).is_dir() else path)
 
 
 def _from_git(revision: str, path: str) -> pd.DataFrame:
@@ -85,7 +86,7 @@ def promote(
     """
     if not message.strip():
         raise AnalysisError("--message: say why the results of record change")
-    frame = read_results(results)
+    frame = read_planned(results)
     for problem in (_failures(frame), _partial(frame), _holes(frame), _mixed_versions(frame, suite)):
         if problem:
             raise AnalysisError(f"{results}: not promoted: {problem}")

@@ -224,12 +224,9 @@ def _duration(seconds: float) -> str:
 
 def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> None:
     """Print the mean results of the suite's codecs, how they compare, and what became of the run."""
-    from benchmark.plan import read_plan
-    from benchmark.results import read_results
+    from benchmark.plan import read_planned
 
-    frame = read_results(folder)
-    if plan := read_plan(folder):
-        frame = plan.select(frame)
+    frame = read_planned(folder)
     frame = frame[frame["codec"].isin(list(codecs.versions))]
     measured = set(frame.loc[frame["status"] == "ok", "codec"])
     labels = [spec.name for spec in suite.codec if spec.name in measured]

@@ -58,10 +58,10 @@ def check(
     from benchmark.analysis.check import check as compare_results
     from benchmark.analysis.findings import Limits
     from benchmark.analysis.reference import load_reference
-    from benchmark.results import read_results
+    from benchmark.plan import read_planned
 
     report = compare_results(
-        read_results(results / suite),
+        read_planned(results / suite),
         load_reference(against, suite),
         suite=suite,
         against=against,
