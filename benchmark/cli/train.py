@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command()(train)
     app.command()(finetune)
     app.command()(calibrate)
+    app.command("import")(import_model)
 
 
 def train(
@@ -153,6 +154,22 @@ def calibrate(
             )
 
 
+def import_model(
+    source: Annotated[
+        str, typer.Argument(help="Checkpoint, weights, state dict or compressai:mbt2018-mean:3.")
+    ],
+    weights: Annotated[Path, typer.Option(help="The weights folder to add the model to.")],
+    arm: Annotated[str, typer.Option(help="The arm's name in the weights folder.")],
+    *,
+    from_lmbda: Annotated[float | None, typer.Option(help="The lmbda of a plain state dict.")] = None,
+) -> None:
+    """Add a trained model to a weights folder, for codecs, calibration and finetuning to start from."""
+    from benchmark.training.export import export
+    from benchmark.training.sources import open_source
+
+    print(f"weights: {export(open_source(source, from_lmbda), weights, arm)}")
+
+
 def settle(device: str, threads: int | None) -> None:
     """Check the device and set the number of threads. Raises UsageError if the device is not there."""
     import torch
@@ -185,8 +202,9 @@ def warn_of_other_data(data: Path, provenance: Mapping[str, Any], name: str) -> 
 def finish(last: Path, weights: Path | None, arm: str | None) -> None:
     """Say where checkpoint and loss curve are and, if asked for, add the model to a weights folder."""
     from benchmark.training.export import export
+    from benchmark.training.sources import open_source
 
     print(f"checkpoint: {last}")
     print(f"loss curve: {last.with_name('loss.png')}")
     if weights is not None and arm is not None:
-        print(f"weights: {export(last, weights, arm)}")
+        print(f"weights: {export(open_source(str(last)), weights, arm)}")

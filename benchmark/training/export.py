@@ -9,37 +9,37 @@ from benchmark.errors import TrainingError
 from benchmark.learned.quantizers import QuantizerSettings
 from benchmark.learned.weights import available, write_weights
 from benchmark.training.checkpoint import check_writable
-from benchmark.training.sources import open_source
+from benchmark.training.sources import Source
 
 _ARM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def export(checkpoint: Path, folder: Path, arm: str) -> Path:
-    """Write the model of `checkpoint` into the weights folder `folder` as `arm`; return the file's path.
+def export(source: Source, folder: Path, arm: str) -> Path:
+    """Write the model `source` into the weights folder `folder` as `arm`; return the file's path.
 
     A finetuned model is written as differences from the arm that it started from, or from that one's own
-    base, if it is in `folder`, else whole. It keeps the quantizer settings with which it was finetuned.
-    Raises TrainingError or WeightsError for files that cannot be used or written; the checkpoint is as it
-    was.
+    base, if it is in `folder`, else whole. It keeps its calibrated settings, or those with which it was
+    finetuned.
+    Raises TrainingError or WeightsError if it cannot be written.
     """
-    source = open_source(str(checkpoint))
     base = source.provenance.get("base_arm")
     check_destination(folder, arm, base)
     stored = source.provenance.get("settings", {})
+    settings = {name: QuantizerSettings(**fields) for name, fields in stored.items()}
     try:
         return write_weights(
             folder,
             source.state,
             arm=arm,
             lmbda=source.lmbda,
-            settings={name: QuantizerSettings(**fields) for name, fields in stored.items()},
+            settings=source.info.settings if source.info else settings,
             provenance=source.provenance,
             base=(base, source.lmbda) if base and source.lmbda in available(base, folder) else None,
         )
     except OSError as error:
         raise TrainingError(
-            f"--weights {folder}: {error.strerror}; {checkpoint} holds the model: mend that and give the "
-            f"same command again"
+            f"--weights {folder}: {error.strerror}; {source.name} holds the model: mend that and give "
+            f"the same command again"
         ) from error
 
 

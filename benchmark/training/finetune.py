@@ -38,7 +38,9 @@ def finetune(
     stays, so do the bits, and the loss is the distortion alone. Restarts and errors are those of `train`.
     """
     if abs(recipe.lmbda - start.lmbda) > 1e-9:
-        raise TrainingError(f"{start.name} is of lmbda {start.lmbda:g}, the recipe says {recipe.lmbda:g}")
+        raise TrainingError(
+            f"{start.name} is of lmbda {start.lmbda:g}, the recipe says {recipe.lmbda:g}; leave it out there"
+        )
     split = split_photographs(data)
     network = start.network()
     settings = settings_for(recipe, start)

@@ -28,7 +28,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> Path:
     folder = tmp_path_factory.mktemp("model")
     recipe = load_recipe(TrainRecipe, str(Path(__file__).parent / "tiny.toml"), steps=40)
     last = train(recipe, photographs, folder / "run")
-    return export(last, folder / "weights", "baseline")
+    return export(open_source(str(last)), folder / "weights", "baseline")
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_finetuned_arm_keeps_its_settings_and_provenance_as_differences(
     weights = model.parent.parent
     loaded = load_recipe(FinetuneRecipe, recipe, steps=3, delta=0.7, trellis_lambda=0.2)
     last = finetune(loaded, open_source(str(model)), photographs, tmp_path / "out")
-    path = export(last, weights, "finetuned-tcq")
+    path = export(open_source(str(last)), weights, "finetuned-tcq")
     network, info = load_model("finetuned-tcq", 0.01, weights)
     assert info.settings == {"tcq8": QuantizerSettings(0.7, 0.2)}
     assert info.base == "baseline/0.01.safetensors"
@@ -103,7 +103,7 @@ def test_a_finetuned_arm_keeps_its_settings_and_provenance_as_differences(
     for name, tensor in trained_state(network).items():
         torch.testing.assert_close(tensor, trained[name], rtol=0, atol=1e-5)
     with pytest.raises(TrainingError, match="give another --arm"):
-        export(last, weights, "baseline")
+        export(open_source(str(last)), weights, "baseline")
 
 
 def test_a_finetuned_arm_can_be_finetuned_again(
@@ -111,9 +111,10 @@ def test_a_finetuned_arm_can_be_finetuned_again(
 ) -> None:
     weights = model.parent.parent
     loaded = load_recipe(FinetuneRecipe, recipe, steps=2)
-    first = export(finetune(loaded, open_source(str(model)), photographs, tmp_path / "1"), weights, "first")
+    once = finetune(loaded, open_source(str(model)), photographs, tmp_path / "1")
+    first = export(open_source(str(once)), weights, "first")
     second = finetune(loaded, open_source(str(first)), photographs, tmp_path / "2")
-    export(second, weights, "second")
+    export(open_source(str(second)), weights, "second")
     network, info = load_model("second", 0.01, weights)
     assert info.base == "baseline/0.01.safetensors"
     trained = read_checkpoint(second)[0]

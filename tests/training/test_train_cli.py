@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from benchmark.cli import build_app
 from benchmark.errors import BenchError
 from benchmark.images import load_image
 from benchmark.learned.codec import LearnedCodec
+from benchmark.learned.network import MeanScaleHyperprior, trained_state
 from benchmark.learned.quantizers import get_quantizer
 from benchmark.learned.weights import load_model
+from benchmark.results import read_results
 
 TINY = Path(__file__).parent / "tiny.toml"
 TINY_FINETUNE = Path(__file__).parent / "tiny_finetune.toml"
@@ -72,6 +76,38 @@ def test_from_photographs_to_a_finetuned_codec(photographs: Path, tmp_path: Path
         assert decoded.shape == image.shape
         assert 10 * np.log10(65025 / np.square(decoded.astype(float) - image).mean()) > 15
     assert len(streams[0]) == len(streams[1])  # g_s alone was retrained: the same bits
+
+
+@pytest.mark.slow
+def test_a_codec_of_ones_own_is_imported_finetuned_and_measured(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands of docs/training.md, on CompressAI's own network with the names of its first releases."""
+    torch.manual_seed(3)
+    state = {f"module.{k}": v for k, v in trained_state(MeanScaleHyperprior(6, 10)).items()}
+    state = {
+        re.sub(r"bottleneck\.(?=matrices|biases|factors)", "bottleneck._", k): v for k, v in state.items()
+    }
+    torch.save(state, tmp_path / "my.pth.tar")
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.toml").write_text(TINY_FINETUNE.read_text().replace("lmbda = 0.01\n", ""))
+    bench("import", "my.pth.tar", "--from-lmbda", "0.0067", "--weights", "W", "--arm", "mine")
+    bench("calibrate", "mine", "--data", photographs, "--weights", "W", "--quantizer", "tcq8")
+    bench(
+        *("finetune", "--from", "W/mine/0.0067.safetensors", "--quantizer", "tcq8", "--parts", "g_s"),
+        *("--recipe", "recipe.toml", "--steps", "2", "--data", photographs, "--out", "runs/mine"),
+        *("--weights", "W", "--arm", "mine-tcq"),
+    )
+    documented = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    suite = re.search(r"```toml\n(name = \"mine\".*?)```", documented, re.DOTALL)
+    assert suite is not None
+    Path("mine.toml").write_text(suite[1].replace('"kodak"', f'"folder:{photographs}"'))
+    bench("run", "suite", "mine.toml", "--image", "0.png")
+    rows = read_results(Path("results/mine")).set_index("codec")
+    assert set(rows["status"]) == {"ok"}
+    assert set(rows.index) == {"mine", "mine-tcq8", "mine-tcq8-finetuned"}
+    sizes = rows["bitstream_bytes"]
+    assert sizes["mine-tcq8"] == sizes["mine-tcq8-finetuned"] != sizes["mine"]
 
 
 def test_refusals_say_the_remedy(photographs: Path, tmp_path: Path) -> None:
