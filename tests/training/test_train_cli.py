@@ -106,8 +106,9 @@ def test_a_codec_of_ones_own_is_imported_finetuned_and_measured(
     rows = read_results(Path("results/mine")).set_index("codec")
     assert set(rows["status"]) == {"ok"}
     assert set(rows.index) == {"mine", "mine-tcq8", "mine-tcq8-finetuned"}
-    sizes = rows["bitstream_bytes"]
-    assert sizes["mine-tcq8"] == sizes["mine-tcq8-finetuned"] != sizes["mine"]
+    assert rows.loc["mine-tcq8", "bitstream_bytes"] == rows.loc["mine-tcq8-finetuned", "bitstream_bytes"]
+    assert rows.loc["mine-tcq8", "decoded_sha256"] != rows.loc["mine-tcq8-finetuned", "decoded_sha256"]
+    assert rows["bitstream_sha256"].nunique() == 3
 
 
 def test_refusals_say_the_remedy(photographs: Path, tmp_path: Path) -> None:
