@@ -119,7 +119,8 @@ def pair_statuses(anchor: Doubts, test: Doubts, batch: BatchBd) -> list[tuple[St
     """Name what is doubtful in each pair of a batch: one tuple of statuses a pair."""
     usable = ~(anchor.unusable | test.unusable)
     flags: dict[Status, Bools] = {
-        "no_overlap": usable & ~(np.isfinite(batch.rate_percent) & np.isfinite(batch.quality_db)),
+        "no_overlap": usable & ~np.isfinite(batch.rate_percent),
+        "no_rate_overlap": usable & ~np.isfinite(batch.quality_db),
         "overlap_below_75": (batch.overlap > 0) & (batch.overlap < MIN_OVERLAP),
         "non_monotonic": anchor.falling | test.falling,
         "duplicate_points": anchor.duplicates | test.duplicates,

@@ -13,7 +13,7 @@ from benchmark.analysis.comparison import compare
 from benchmark.analysis.figures import Comparison, PointDelta
 from benchmark.analysis.findings import Finding, Limits, find_in_rows, pair_rows
 from benchmark.analysis.intervals import Estimate
-from benchmark.analysis.status import MEANING, MIXED, Status
+from benchmark.analysis.status import MEANING, MIXED, Status, joined
 from benchmark.errors import AnalysisError
 
 Verdict = Literal["pass", "regression", "improvement", "inconclusive"]
@@ -165,7 +165,7 @@ def _judge(
         found.mean_curve.rate,
         len(found.images),
         False,
-        found.statuses,
+        joined(found.statuses, found.image_statuses),
         found,
     )
 

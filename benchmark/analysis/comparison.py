@@ -137,7 +137,7 @@ def _pair(codec: CodecGrid, anchor: CodecGrid, options: Options) -> Comparison:
     mean_figure = (
         _mean_figure(ours, theirs, curve, anchor_curve, options) if with_figures else no_mean_figure(statuses)
     )
-    per_image = _per_image_figure(ours, theirs, options) if with_figures else no_per_image_figure(statuses)
+    per_image = _per_image_figure(ours, theirs, options) if with_figures else no_per_image_figure()
     shares = _shares_points(codec, anchor)
     return _begun(curve, anchor_curve, options)(
         mean_curve=mean_figure,
@@ -146,7 +146,7 @@ def _pair(codec: CodecGrid, anchor: CodecGrid, options: Options) -> Comparison:
         point_deltas=_point_deltas(ours, theirs, options) if shares and with_figures else (),
         images=ours.images,
         resamples=options.resamples,
-        statuses=joined(statuses, mean_figure.statuses, per_image.statuses),
+        statuses=joined(statuses, mean_figure.statuses),
     )
 
 
@@ -239,7 +239,7 @@ def _per_image_figure(ours: CodecGrid, theirs: CodecGrid, options: Options) -> P
         std_rate_percent=float(rates.std(ddof=1)) if len(rates) > 1 else None,
         median_quality_db=float(np.median(qualities)) if len(qualities) else None,
         n_images=len(rates),
-        statuses=joined(*found.statuses),
+        doubts={s: sum(s in held for held in found.statuses) for s in joined(*found.statuses) if s != "ok"},
         table=table,
     )
 

@@ -13,9 +13,10 @@ from benchmark.analysis.bd import Method, MethodFigures
 from benchmark.analysis.curves import Curve
 from benchmark.analysis.grid import Coverage
 from benchmark.analysis.intervals import RESAMPLES, Estimate
-from benchmark.analysis.status import Status
+from benchmark.analysis.status import OF_CURVES, Status, joined
 
 Headline = Literal["mean of images", "mean curve"]
+MEAN_CURVES = "mean curves"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class PerImageFigure:
 
     `table` has a row an image: image, bd_rate_percent, bd_quality_db, overlap, statuses (NaN: no figure).
     `n_images` entered the mean. Quartiles and standard deviation are of bd_rate_percent; None without
-    figures.
+    figures. `doubts` counts the images of which each status is said.
     """
 
     rate: Estimate
@@ -45,7 +46,7 @@ class PerImageFigure:
     std_rate_percent: float | None
     median_quality_db: float | None
     n_images: int
-    statuses: tuple[Status, ...]
+    doubts: Mapping[Status, int]
     table: pd.DataFrame
 
 
@@ -64,7 +65,8 @@ class Comparison:
     bits.
 
     `per_image` is None against a published curve, which has no per-image results. `point_deltas` is empty
-    unless the two share operating points. `statuses` holds those of all parts; ("ok",) if there is no doubt.
+    unless the two share operating points. `statuses` are those of the mean curves and of the comparison as a
+    whole; ("ok",) if there is no doubt. Those of single images are in `per_image`, and all in `doubts`.
     """
 
     codec: str
@@ -97,6 +99,32 @@ class Comparison:
             return self.per_image.rate
         return self.mean_curve.rate
 
+    @property
+    def headline_statuses(self) -> tuple[Status, ...]:
+        """The statuses of the figure to quote."""
+        return self.statuses if self.headline == "mean curve" else self.image_statuses
+
+    @property
+    def image_statuses(self) -> tuple[Status, ...]:
+        """The statuses of the mean of images: of any image's curves, and of the comparison as a whole."""
+        whole = [status for status in self.statuses if status not in OF_CURVES]
+        return joined(whole, self.per_image.doubts if self.per_image is not None else ())
+
+    @property
+    def doubts(self) -> dict[Status, tuple[str, ...]]:
+        """Each doubt, and of which curves it is said: "mean curves", "9 of 24 images"; () for a whole."""
+        found: dict[Status, tuple[str, ...]] = {}
+        counts = {} if self.per_image is None else self.per_image.doubts
+        for status in joined(self.statuses, counts):
+            if status not in OF_CURVES or self.per_image is None:
+                found[status] = ()
+                continue
+            images = f"{counts.get(status)} of {len(self.per_image.table)} images"
+            said = ((MEAN_CURVES, status in self.statuses), (images, status in counts))
+            found[status] = tuple(place for place, held in said if held)
+        found.pop("ok", None)
+        return found
+
 
 @dataclass(frozen=True)
 class Options:
@@ -116,11 +144,11 @@ def no_mean_figure(statuses: tuple[Status, ...]) -> MeanCurveFigure:
     return MeanCurveFigure(Estimate(None), Estimate(None), {}, 0.0, statuses)
 
 
-def no_per_image_figure(statuses: tuple[Status, ...]) -> PerImageFigure:
-    """Return the answer where no figure can be given; `statuses` says why."""
+def no_per_image_figure() -> PerImageFigure:
+    """Return the answer where no figure can be given."""
     columns = ["image", "bd_rate_percent", "bd_quality_db", "overlap", "statuses"]
     none = Estimate(None)
-    return PerImageFigure(none, none, None, None, None, None, 0, statuses, pd.DataFrame(columns=columns))
+    return PerImageFigure(none, none, None, None, None, None, 0, {}, pd.DataFrame(columns=columns))
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
@@ -139,12 +167,12 @@ TABLE_COLUMNS = [
     "per_image_bd_rate_percent", "per_image_bd_rate_low", "per_image_bd_rate_high",
     "per_image_bd_quality_db", "per_image_bd_quality_low", "per_image_bd_quality_high",
     "per_image_median_bd_rate_percent", "per_image_std_bd_rate_percent",
-    "images", "dataset_size", "statuses",
+    "images", "dataset_size", "statuses", "image_statuses",
 ]  # fmt: skip
 
 
 def _row(c: Comparison) -> dict[str, object]:
-    mean, images = c.mean_curve, c.per_image or no_per_image_figure(c.statuses)
+    mean, images = c.mean_curve, c.per_image or no_per_image_figure()
     none = MethodFigures(None, None)
     row: dict[str, object] = {
         "codec": c.codec,
@@ -163,6 +191,7 @@ def _row(c: Comparison) -> dict[str, object]:
         "images": len(c.images),
         "dataset_size": c.coverage.dataset_size,
         "statuses": " ".join(c.statuses),
+        "image_statuses": " ".join(f"{status}:{n}" for status, n in images.doubts.items()) or "ok",
     }
     for prefix, figure in (("mean_curve", mean), ("per_image", images)):
         for kind, unit, found in (("rate", "percent", figure.rate), ("quality", "db", figure.quality)):

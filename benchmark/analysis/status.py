@@ -9,6 +9,7 @@ Status = Literal[
     "ok",
     "overlap_below_75",
     "no_overlap",
+    "no_rate_overlap",
     "non_monotonic",
     "duplicate_points",
     "too_few_points",
@@ -29,10 +30,24 @@ Status = Literal[
 MIXED: frozenset[Status] = frozenset({"mixed_protocols", "mixed_versions"})
 """With these there is no figure unless it is asked for (`allow_mixed`)."""
 
+OF_CURVES: frozenset[Status] = frozenset(
+    {
+        "overlap_below_75",
+        "no_overlap",
+        "no_rate_overlap",
+        "non_monotonic",
+        "duplicate_points",
+        "too_few_points",
+        "methods_disagree",
+    }
+)
+"""These are said of one pair of curves: the mean curves, or those of an image. The others hold for both."""
+
 MEANING: dict[Status, str] = {
     "ok": "nothing to report",
     "overlap_below_75": "the two curves share less than 75 % of their joint quality range",
-    "no_overlap": "the two curves share no quality range: no figure",
+    "no_overlap": "the two curves share no quality range: no BD-rate",
+    "no_rate_overlap": "the two curves share no range of rates: no BD-quality",
     "non_monotonic": "points that cost more bits without better quality were left out",
     "duplicate_points": "points with equal rate and equal quality were counted once",
     "too_few_points": "fewer than four points: PCHIP and Akima are weakly supported, cubic is not given",

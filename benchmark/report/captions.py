@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from benchmark.analysis import MEANING, Status
+from benchmark.analysis.figures import MEAN_CURVES
 from benchmark.report import savings as savings_module
 from benchmark.report.layout import rd_window, savings_view
 from benchmark.report.summary import Summary
@@ -46,7 +48,7 @@ def rd(summary: Summary, metrics: Sequence[str], max_bpp: float | None = None) -
         if beyond:
             listed = ", ".join(f"{label}: {n}" for label, n in beyond.items())
             said.append(f"Points beyond the {short_label(metric)} axis range, not shown: {listed}.")
-    return " ".join([*said, *_published(summary, metrics), *doubts(summary, metrics)])
+    return " ".join([*said, *_published(summary, metrics), *doubts(summary, metrics, of="curves")])
 
 
 def savings(summary: Summary, metrics: Sequence[str], max_bpp: float | None = None) -> str:
@@ -66,7 +68,7 @@ def savings(summary: Summary, metrics: Sequence[str], max_bpp: float | None = No
             said.append(f"Beyond the {short_label(metric)} axes, not shown: {', '.join(view.outside)}.")
         if view.in_part:
             said.append(f"Beyond the {short_label(metric)} axis in part: {', '.join(view.in_part)}.")
-    return " ".join([*said, *doubts(summary, metrics)])
+    return " ".join([*said, *doubts(summary, metrics, of="curves")])
 
 
 def per_image(summary: Summary, metrics: Sequence[str], max_bpp: float | None = None) -> str:
@@ -78,7 +80,7 @@ def per_image(summary: Summary, metrics: Sequence[str], max_bpp: float | None = 
         "Dots: images (quantiles where there are more than 200). "
         f"Diamond: their mean; bar: its 95 % interval, paired bootstrap, {resamples:,} resamples."
     )
-    return " ".join([how, *doubts(summary, metrics)])
+    return " ".join([how, *doubts(summary, metrics, of="images")])
 
 
 def times(summary: Summary, metric: str) -> str:
@@ -99,14 +101,23 @@ def times(summary: Summary, metric: str) -> str:
     return " ".join([*said, *doubts(summary, [metric])])
 
 
-def doubts(summary: Summary, metrics: Sequence[str]) -> list[str]:
-    """Name every doubt that the comparisons carry, with the codecs concerned."""
+def doubts(
+    summary: Summary, metrics: Sequence[str], of: Literal["curves", "images", "both"] = "both"
+) -> list[str]:
+    """Name every doubt that the comparisons carry, with the codecs concerned.
+
+    `of` says what is shown: the mean curves, whose doubts need no further word, single images, or both.
+    """
     concerned: dict[Status, list[str]] = {}
     for metric in metrics:
         for comparison in summary.against(metric):
-            for status in comparison.statuses:
-                if status not in ("ok", "published"):
-                    concerned.setdefault(status, []).append(comparison.codec)
+            for status, places in comparison.doubts.items():
+                shown = [p for p in places if of == "both" or (p == MEAN_CURVES) == (of == "curves")]
+                if status == "published" or (places and not shown):
+                    continue
+                metric_name = f"{short_label(metric)}: " if len(metrics) > 1 else ""
+                where = f" ({metric_name}{'; '.join(shown)})" if shown and of != "curves" else ""
+                concerned.setdefault(status, []).append(comparison.codec + where)
     listed = {status: ", ".join(dict.fromkeys(codecs)) for status, codecs in sorted(concerned.items())}
     return [f"{codecs}: {MEANING[status]}." for status, codecs in listed.items()]
 

@@ -46,7 +46,8 @@ def compare_text(
         if found.point_deltas:
             yield point_table(found)
         yield from image_lines(found)
-        yield from (f"  note: {MEANING[status]}" for status in found.statuses if status != "ok")
+        for status, places in found.doubts.items():
+            yield from (f"  note: {place}{MEANING[status]}" for place in [f"{p}: " for p in places] or [""])
         if found.images and not allow_mixed and MIXED.intersection(found.statuses):
             yield "  --allow-mixed gives figures all the same."
     if not chosen:
@@ -90,7 +91,8 @@ def comparison_table(c: Comparison) -> Table:
         tables.interval(mean.quality, 3),
     )
     table.caption = (
-        f"negative is fewer bits; overlap {mean.overlap:.0%}; {c.resamples:,} resamples, paired over images"
+        f"negative is fewer bits; mean curves overlap by {mean.overlap:.1%}; {c.resamples:,} resamples, "
+        "paired over images"
     )
     return table
 

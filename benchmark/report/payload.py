@@ -213,7 +213,7 @@ def _comparison(c: Comparison, images: Sequence[str]) -> dict[str, Any]:
         "meanHigh": mean.rate.high,
         "quality": mean.quality.value,
         "resamples": c.resamples,
-        "statuses": [s for s in c.statuses if s != "ok"],
+        "statuses": [[status, "; ".join(places)] for status, places in c.doubts.items()],
     }
     if "methods_disagree" in c.statuses:
         found["methods"] = {name: figures.rate_percent for name, figures in mean.by_method.items()}

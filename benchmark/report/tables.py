@@ -94,7 +94,11 @@ def _row(summary: Summary, c: Comparison) -> Row:
 
 def statuses(c: Comparison) -> str:
     """Return what is doubtful, in short; `captions.doubts` has it in words."""
-    return ", ".join(status.replace("_", " ") for status in c.statuses)
+    said = [
+        status.replace("_", " ") + (f" ({'; '.join(places)})" if places else "")
+        for status, places in c.doubts.items()
+    ]
+    return ", ".join(said) or "ok"
 
 
 def methods(c: Comparison) -> str:
@@ -281,10 +285,9 @@ def _figures(c: Comparison) -> Iterator[dict[str, Any]]:
     about = {
         "kind": "bd", "metric": c.metric, "anchor": c.anchor, "codec": c.codec, "source": "measured",
         "images": len(c.images), "dataset_size": c.coverage.dataset_size, "averaging": c.averaging,
-        "resamples": c.resamples, "statuses": " ".join(c.statuses),
+        "resamples": c.resamples,
     }  # fmt: skip
-    figures: list[tuple[str, str, Estimate]] = [
-        ("bd_rate_headline", "%", c.headline_rate),
+    of_curves: list[tuple[str, str, Estimate]] = [
         ("bd_rate_of_mean_curves", "%", c.mean_curve.rate),
         ("bd_quality_of_mean_curves", "dB", c.mean_curve.quality),
         *(
@@ -292,15 +295,22 @@ def _figures(c: Comparison) -> Iterator[dict[str, Any]]:
             for m, f in c.mean_curve.by_method.items()
         ),
     ]
+    of_images: list[tuple[str, str, Estimate]] = []
     if c.per_image is not None:
-        figures += [
+        of_images = [
             ("bd_rate_mean_of_images", "%", c.per_image.rate),
             ("bd_rate_median_of_images", "%", Estimate(c.per_image.median_rate_percent)),
             ("bd_rate_spread_of_images", "%", Estimate(c.per_image.std_rate_percent)),
             ("bd_quality_mean_of_images", "dB", c.per_image.quality),
         ]
-    for figure, unit, e in figures:
-        yield {**about, "figure": figure, "value": e.value, "low": e.low, "high": e.high, "unit": unit}
+    for figures, held in (
+        ([("bd_rate_headline", "%", c.headline_rate)], c.headline_statuses),
+        (of_curves, c.statuses),
+        (of_images, c.image_statuses),
+    ):
+        for figure, unit, e in figures:
+            numbers = {"value": e.value, "low": e.low, "high": e.high}
+            yield {**about, "figure": figure, **numbers, "unit": unit, "statuses": " ".join(held)}
 
 
 def image_frame(summary: Summary) -> pd.DataFrame:

@@ -242,7 +242,39 @@ def test_per_image_doubts_are_in_the_table() -> None:
     assert table["statuses"]["image05.png"] == "no_overlap"
     assert np.isnan(table["bd_rate_percent"]["image05.png"])
     assert found.per_image.n_images == 23
-    assert {"non_monotonic", "no_overlap"} <= set(found.statuses)
+    # image05 lies above by so much that it shares rates, but no quality: neither is said of the mean curves
+    assert found.per_image.doubts == {"no_overlap": 1, "non_monotonic": 1}
+    assert found.doubts["non_monotonic"] == ("1 of 24 images",)
+    assert found.statuses == ("ok",)
+    (row,) = comparison_table([found]).to_dict("records")
+    assert (row["statuses"], row["image_statuses"]) == ("ok", "no_overlap:1 non_monotonic:1")
+
+
+def test_doubts_of_the_mean_curves_and_of_images_are_told_apart() -> None:
+    arms = frame_of(ARMS, codec_ids=ARMS)
+    moved = arms["codec"] == ARMS[1]
+    arms.loc[moved & (arms["image"] < "image09.png"), "psnr_rgb"] += 6
+    found = compare(arms, ARMS[1], ARMS[0])
+    assert found.headline == "mean of images"
+    assert found.mean_curve.overlap > 0.75
+    assert found.doubts == {"overlap_below_75": ("9 of 24 images",)}
+    assert (found.statuses, found.headline_statuses) == (("ok",), ("overlap_below_75",))
+    arms.loc[moved, "psnr_rgb"] += 6
+    whole = compare(arms, ARMS[1], ARMS[0])
+    assert whole.doubts == {"overlap_below_75": ("mean curves", "24 of 24 images")}
+
+
+def test_ranges_of_rate_and_of_quality_are_told_apart() -> None:
+    found = compare(frame_of(savings_percent=[0, 3000]), "webp", "jpeg")
+    assert found.mean_curve.rate.value == pytest.approx(3000)
+    assert found.mean_curve.quality.value is None
+    assert found.statuses == ("no_rate_overlap",)
+    frame = frame_of()
+    frame.loc[frame["codec"] == "webp", "psnr_rgb"] += 60
+    above = compare(frame, "webp", "jpeg")
+    assert above.mean_curve.rate.value is None
+    assert above.mean_curve.quality.value == pytest.approx(60)
+    assert above.statuses == ("no_overlap",)
 
 
 def test_published_curves_are_anchors_too_and_marked() -> None:

@@ -12,7 +12,7 @@ from report_small_run import EVIL, SmallRun
 
 from benchmark.analysis import Curve
 from benchmark.analysis.grid import Coverage
-from benchmark.report import captions, layout
+from benchmark.report import captions, layout, request, tables
 from benchmark.report.plots import draw_all
 from benchmark.report.savings import Savings
 from benchmark.report.strips import MAX_DOTS, swarm, thinned
@@ -49,6 +49,18 @@ def test_captions_say_images_averaging_and_doubts(small_run: SmallRun) -> None:
     assert "arithmetic mean over images" in caption
     assert "-10 log10(1 - x)" in caption
     assert "fewer than ten images" in caption
+
+
+def test_captions_say_of_which_curves_a_doubt_is() -> None:
+    asked = request.find("kodak", Path(__file__).parents[2] / "results" / "reference")
+    rows = request.read(asked, ["baseline", "baseline-tcq4"])
+    summary = request.summarize_suite(asked, rows, "baseline", published=["none"])
+    metrics = ["psnr_rgb", "ms_ssim_rgb"]
+    assert "75 %" not in captions.rd(summary, metrics)
+    said = captions.per_image(summary, metrics)
+    assert "baseline-tcq4 (PSNR: 9 of 24 images), baseline-tcq4 (MS-SSIM: 3 of 24 images): the two" in said
+    (row,) = tables.rows(summary, "psnr_rgb")
+    assert row.statuses == "overlap below 75 (9 of 24 images)"
 
 
 def test_styles_differ_for_up_to_121_codecs() -> None:

@@ -82,7 +82,8 @@ function drawSavings() {
 const better = (c) => (c.images ? `${c.better} of ${c.images}` : "\u2013");
 const methods = (c) => (c.methods ? ` (PCHIP ${fixed(c.methods.pchip, 2, true)}, Akima ${fixed(c.methods.akima, 2, true)}, cubic ${fixed(c.methods.cubic, 2, true)})` : "");
 const meaning = (c, s) => DATA.meanings[s] + (s === "methods_disagree" ? methods(c) : "");
-const statusText = (c) => (c.statuses.length ? c.statuses.map((s) => s.replaceAll("_", " ")).join(", ") : "ok");
+const placed = (text, where) => (where ? `${text} (${where})` : text);
+const statusText = (c) => c.statuses.map(([s, where]) => placed(s.replaceAll("_", " "), where)).join(", ") || "ok";
 const byVerdict = (c) => (isNumber(c.high) && c.high < 0 ? "good" : isNumber(c.low) && c.low > 0 ? "bad" : "");
 
 const BD_COLUMNS = [
@@ -124,9 +125,13 @@ function drawTables() {
 
 // One line a doubt, with the codecs concerned; that of the methods has each codec's figures.
 function doubts(rows) {
-  const named = [...new Set(rows.flatMap((c) => c.statuses))].map((s) => [s, rows.filter((c) => c.statuses.includes(s))]);
-  const codecs = (s, held) => held.map((c) => c.codec + (s === "methods_disagree" ? methods(c) : "")).join(", ");
-  return named.map(([s, held]) => `${DATA.meanings[s]}: ${held.length === rows.length && held.length > 1 && s !== "methods_disagree" ? "all" : codecs(s, held)}`);
+  const said = rows.flatMap((c) => c.statuses.map(([s, where]) => ({ c, s, where })));
+  return [...new Set(said.map((d) => d.s))].map((s) => {
+    const held = said.filter((d) => d.s === s);
+    const alike = held.length === rows.length && held.length > 1 && s !== "methods_disagree" && held.every((d) => d.where === held[0].where);
+    const codecs = held.map((d) => placed(d.c.codec, d.where) + (s === "methods_disagree" ? methods(d.c) : "")).join(", ");
+    return `${DATA.meanings[s]}: ${alike ? placed("all", held[0].where) : codecs}`;
+  });
 }
 
 function sentence(rows, metric) {
@@ -135,7 +140,7 @@ function sentence(rows, metric) {
   const size = Math.abs(best.rate).toFixed(1);
   const sure = isNumber(best.low) ? `, 95 % interval ${fixed(best.low, 1, true)} to ${fixed(best.high, 1, true)} %` : ", no interval: the anchor has no per-image results";
   const images = best.images ? `; better on ${best.better} of ${best.images} images` : "";
-  const doubt = best.statuses.length ? ` Mind: ${best.statuses.map((s) => meaning(best, s)).join("; ")}.` : "";
+  const doubt = best.statuses.length ? ` Mind: ${best.statuses.map(([s, where]) => placed(meaning(best, s), where)).join("; ")}.` : "";
   const lead = best.rate > 0 && rows.length > 1 ? `No codec needs fewer bits than ${state.anchor}; the nearest: ` : "";
   return `${lead}${best.codec} needs ${size} % ${best.rate < 0 ? "fewer" : "more"} bits than ${state.anchor} at equal ${metric.short}${sure}${images}.${doubt}`;
 }
