@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -23,12 +24,16 @@ METRICS: tuple[str, ...] = get_args(Metric)
 RATES: tuple[str, ...] = get_args(Rate)
 
 
+LOSSLESS_NOTE = "identical images"
+"""What the reason of a null PSNR says (see `benchmark.psnr`) where the decoded image equals the original."""
+
+
 @dataclass(frozen=True, eq=False)
 class CodecGrid:
     """All rows of one codec for one metric. Arrays are [points, images]; a gap is NaN.
 
-    `rates` in bits per pixel, `values` in the metric's own unit (MS-SSIM between 0 and 1; infinite PSNR where
-    the decoded image equals the original). `images` are names, `keys` identify them (name and sha256),
+    `rates` in bits per pixel, `values` in the metric's own unit (MS-SSIM between 0 and 1). `lossless` marks
+    decoded images that equal the original: no dB. `images` are names, `keys` identify them (name and sha256),
     `pixels` their sizes. `failed` marks rows whose evaluation failed. `variants` numbers the codec's versions
     and options, -1 where there is no value.
     """
@@ -46,6 +51,7 @@ class CodecGrid:
     rates: Floats
     values: Floats
     failed: Bools
+    lossless: Bools
     variants: Ints
     protocols: frozenset[str]
     statuses: tuple[Status, ...]
@@ -64,6 +70,7 @@ class CodecGrid:
             rates=self.rates[cut],
             values=self.values[cut],
             failed=self.failed[cut],
+            lossless=self.lossless[cut],
             variants=self.variants[cut],
         )
 
@@ -173,6 +180,8 @@ def _grid(rows: pd.DataFrame, codec: str, metric: str, rate: str, repeated: bool
     cells["values"][point_codes, image_codes] = np.where(good, _column(rows, metric), np.nan)
     failed = np.zeros(shape, dtype=bool)
     failed[point_codes, image_codes] = ~good
+    lossless = np.zeros(shape, dtype=bool)
+    lossless[point_codes, image_codes] = good & _lossless(rows, metric)
     variants = np.full(shape, -1, dtype=np.intp)
     variants[point_codes, image_codes] = np.where(good, _variants(rows), -1)
     sizes = np.full(len(keys), np.nan)
@@ -190,6 +199,7 @@ def _grid(rows: pd.DataFrame, codec: str, metric: str, rate: str, repeated: bool
         pixels=sizes,
         **cells,
         failed=failed,
+        lossless=lossless,
         variants=variants,
         protocols=frozenset(rows.loc[good, "protocol"].unique()) if "protocol" in rows else frozenset(),
         statuses=("duplicate_rows",) if repeated else (),
@@ -206,6 +216,17 @@ def _images(rows: pd.DataFrame) -> tuple[NDArray[np.intp], tuple[str, ...], tupl
     images = tuple(every_name[i] for i in (pairs // len(contents)).tolist())
     shas = (every_content[i] for i in (pairs % len(contents)).tolist())
     return codes, images, tuple(f"{name}\0{sha}" for name, sha in zip(images, shas, strict=True))
+
+
+def _lossless(rows: pd.DataFrame, metric: str) -> Bools:
+    """Return where the metric is infinite in dB: MS-SSIM of 1, or a PSNR that is null for that reason."""
+    values = _column(rows, metric)
+    infinite: Bools = values >= 1 if metric == "ms_ssim_rgb" else np.isposinf(values)
+    if "metric_notes" not in rows:
+        return infinite
+    codes, texts = pd.factorize(rows["metric_notes"], use_na_sentinel=False)
+    found = [LOSSLESS_NOTE in str(json.loads(text).get(metric)) for text in texts.tolist()]
+    return infinite | np.array(found, dtype=bool)[codes]
 
 
 def _variants(rows: pd.DataFrame) -> Ints:
@@ -237,7 +258,10 @@ def complete(*grids: CodecGrid) -> tuple[list[CodecGrid], Coverage, tuple[Status
         common = set(shared).intersection(*(grid.keys for grid in grids[1:]))
         shared = [key for key in shared if key in common]
     cut = [grid.only(shared) for grid in grids]
-    gaps = [~np.isfinite(grid.values) | ~np.isfinite(grid.rates) | (grid.rates <= 0) for grid in cut]
+    gaps = [
+        grid.lossless | ~np.isfinite(grid.values) | ~np.isfinite(grid.rates) | (grid.rates <= 0)
+        for grid in cut
+    ]
     keep_points = [gap.mean(axis=1) <= 0.5 if len(shared) else np.zeros(len(gap), dtype=bool) for gap in gaps]
     keep_images = np.ones(len(shared), dtype=bool)
     for gap, keep in zip(gaps, keep_points, strict=True):
@@ -258,8 +282,10 @@ def complete(*grids: CodecGrid) -> tuple[list[CodecGrid], Coverage, tuple[Status
             )
         ),
         failed_rows=sum(int(grid.failed.sum()) for grid in grids),
-        missing_values=sum(int((np.isnan(grid.values) & ~grid.failed).sum()) for grid in grids),
-        lossless_values=sum(int(np.isposinf(grid.values).sum()) for grid in grids),
+        missing_values=sum(
+            int((np.isnan(grid.values) & ~grid.failed & ~grid.lossless).sum()) for grid in grids
+        ),
+        lossless_values=sum(int(grid.lossless.sum()) for grid in grids),
     )
     mixed: list[Status] = ["mixed_versions"] if any(_mixes_versions(grid) for grid in kept) else []
     return kept, coverage, joined(_gaps_named(coverage), mixed, *(grid.statuses for grid in grids))

@@ -208,14 +208,15 @@ def _mean(grid: CodecGrid, averaging: str) -> Curve:
 _GRID_COLUMNS = [
     "dataset", "dataset_size", "codec", "codec_id", "point", "image", "image_sha256", "status", "protocol",
     "started_at", "width", "height", "bpp", "codec_version", "codec_options",
+    "metric_notes",
 ]  # fmt: skip
 """What the analysis reads of each row, beside the metric."""
 
 
 _WORDS = (
     "suite", "dataset", "codec", "codec_id", "codec_options", "image", "image_sha256", "status",
-    "codec_version", "metric_versions", "encode_argv", "decode_argv", "binary_sha256", "config_sha256",
-    "image_conversions", "protocol", "machine", "environment", "run_id",
+    "codec_version", "metric_versions", "metric_notes", "encode_argv", "decode_argv", "binary_sha256",
+    "config_sha256", "image_conversions", "protocol", "machine", "environment", "run_id",
 )  # fmt: skip
 _NUMBERS = (
     "dataset_size", "point", "width", "height", "bpp", *METRICS, "encode_seconds", "decode_seconds",

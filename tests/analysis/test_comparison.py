@@ -178,15 +178,20 @@ def test_rows_that_were_never_run_are_partial() -> None:
     assert set(small.statuses) == {"partial_dataset", "few_images"}
 
 
-def test_null_metrics_are_missing_values_and_infinite_ones_lossless() -> None:
+def test_null_metrics_are_missing_values_unless_the_images_are_identical() -> None:
     frame = frame_of(savings_percent=[0, -7])
     first, last = frame["image"] == "image00.png", frame["image"] == "image23.png"
-    frame.loc[first & (frame["point"] == 90), "psnr_rgb"] = np.inf
+    identical = first & (frame["point"] == 90)
+    frame.loc[identical, ["psnr_rgb", "ms_ssim_rgb"]] = (None, 1.0)
+    frame.loc[identical, "metric_notes"] = '{"psnr_rgb": "identical images: PSNR is infinite"}'
     frame.loc[last, "psnr_rgb"] = None
     found = compare(frame, "webp", "jpeg")
     assert {"lossless_values", "missing_values", "partial_dataset"} == set(found.statuses)
     assert found.coverage.images_left_out == ("image00.png", "image23.png")
     assert (found.coverage.lossless_values, found.coverage.missing_values) == (2, 10)
+    other = compare(frame, "webp", "jpeg", "ms_ssim_rgb")
+    assert {"lossless_values", "partial_dataset"} == set(other.statuses)
+    assert other.coverage.images_left_out == ("image00.png",)
     assert found.mean_curve.rate.value == pytest.approx(-7)
 
 

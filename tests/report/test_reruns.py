@@ -113,3 +113,16 @@ def test_a_record_does_not_shrink_unless_that_is_asked_for(bench: Bench) -> None
     (bench.folder / "images" / "c.png").unlink()
     bench.run(JPEG.replace("10, ", "") + WEBP, "--fresh")
     assert "jpeg: 4 rows missing: c.png at 30" in str(bench(*update).exception)
+
+
+def test_images_that_come_back_unchanged_are_lossless_not_missing(bench: Bench) -> None:
+    results = bench.run(JPEG + '[[codec]]\nname = "null"\npoints = [8, 10, 12, 16]\n')
+    for metric in ("psnr_rgb", "ms_ssim_rgb"):
+        found = compare(read_results(results), "null", "jpeg", metric)
+        assert {"lossless_values", "dropped_points"} <= set(found.statuses)
+        assert "missing_values" not in found.statuses
+        assert found.coverage.lossless_values == 9
+        assert found.coverage.points_left_out == (10, 12, 16)
+    asked = request.find("s", results.parent)
+    summary = request.summarize_suite(asked, request.read(asked), "jpeg")
+    assert all("lossless_values" in summary.curves[m]["null"].statuses for m in summary.metrics)
