@@ -226,7 +226,8 @@ def _lossless(rows: pd.DataFrame, metric: str) -> Bools:
         return infinite
     codes, texts = pd.factorize(rows["metric_notes"], use_na_sentinel=False)
     found = [LOSSLESS_NOTE in str(json.loads(text).get(metric)) for text in texts.tolist()]
-    return infinite | np.array(found, dtype=bool)[codes]
+    noted: Bools = np.array(found, dtype=bool)[codes] | infinite
+    return noted
 
 
 def _variants(rows: pd.DataFrame) -> Ints:

@@ -175,7 +175,7 @@ def _provenance(frame: pd.DataFrame, suite: str, message: str) -> dict[str, obje
         "rows": len(frame),
         "images": int(frame["image"].nunique()),
         "codecs": {str(c): str(v) for c, v in frame.groupby("codec")["codec_version"].last().items()},
-        "commits": sorted({json.dumps(e.get("commit"), sort_keys=True) for e in environments}),
+        "commits": sorted({str(e.get("commit") or "unknown") for e in environments}),
         "machines": sorted(str(m) for m in frame["machine"].unique()),
         "run_ids": sorted(str(r) for r in frame["run_id"].unique()),
     }

@@ -88,6 +88,11 @@ def times(summary: Summary, metric: str) -> str:
     speed = next(iter(summary.speeds.values()))
     left_out = {codec: s.rows_left_out for codec, s in summary.speeds.items() if s.rows_left_out}
     missing = [codec for codec in summary.codecs if codec not in summary.speeds]
+    no_rate = [
+        c.codec
+        for c in summary.against(metric)
+        if c.headline_rate.value is None and c.codec in summary.speeds
+    ]
     said = [
         f"{short_label(metric)} BD-rate against {summary.anchor} over median coding time, on "
         f"{title(summary)}; {speed.condition}. Encoding and decoding are timed apart, after a warm-up. "
@@ -98,6 +103,8 @@ def times(summary: Summary, metric: str) -> str:
         said.append(f"Rows timed under other conditions, left out: {listed}.")
     if missing:
         said.append(f"No comparable times: {', '.join(missing)}.")
+    if no_rate:
+        said.append(f"No BD-rate, not shown: {', '.join(no_rate)}.")
     return " ".join([*said, *doubts(summary, [metric])])
 
 

@@ -18,7 +18,7 @@ from benchmark.report.savingsplot import draw_savings
 from benchmark.report.strips import draw_strips
 from benchmark.report.style import DOUBLE_COLUMN_INCHES, PAPER, SINGLE_COLUMN_INCHES
 from benchmark.report.summary import FIGURE_METRICS, Summary
-from benchmark.report.timeplot import draw_times
+from benchmark.report.timeplot import draw_times, time_points
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -65,7 +65,7 @@ def plan_plots(summary: Summary, max_bpp: float | None = None) -> list[Plot]:
             plots.append(Plot(f"{kind}-{short_name(m)}", caption, False, kind, (m,), size))
         if len(shown) > 1:
             plots.append(Plot(f"{kind}-wide", describe(summary, shown, max_bpp), True, kind, shown, size))
-    if metrics and len(summary.speeds) > 1:
+    if metrics and len(time_points(summary, metrics[0])) > 1:
         caption = captions.times(summary, metrics[0])
         plots.append(Plot("time", caption, False, "time", (metrics[0],), 4.8))
         plots.append(Plot("time-wide", caption, True, "time", (metrics[0],), 2.8))

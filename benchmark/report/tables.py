@@ -111,23 +111,39 @@ def notes(summary: Summary, metric: str, anchor: str | None = None) -> list[str]
     """Return how the table was made, to stand wherever it is shown."""
     found = summary.against(metric, anchor)
     resamples = max((c.resamples for c in found), default=0)
-    return [
-        f"{captions.title(summary)}; anchor {anchor or summary.anchor}.",
-        f"Curves: {captions.averaging(summary, metric)}.",
+    compared = [
         "BD-rate: PCHIP, negative is fewer bits at equal quality. BD-quality is of the mean curves.",
         f"Intervals: 95 %, paired bootstrap over images, {resamples:,} resamples.",
+    ]
+    return [
+        f"{captions.title(summary)}{f'; anchor {anchor or summary.anchor}' if found else ''}.",
+        f"Curves: {captions.averaging(summary, metric)}.",
+        *(compared if found else ()),
         f"Times: {time_note(summary)}",
         f"Protocol: {protocol(summary)}.",
         *(f"By method (of mean curves): {methods(c)}." for c in found if "methods_disagree" in c.statuses),
     ]
 
 
-def terminal(summary: Summary, metric: str, *, wide: bool) -> Table:
-    """Return the table for a terminal; `wide` adds the second figure, BD-quality and times."""
+def _alone(summary: Summary, metric: str) -> str:
+    """Say so where a table would be empty: a report of one codec, or a metric that only one has."""
+    if summary.against(metric):
+        return ""
+    codecs = ", ".join(summary.curves[metric])
+    return f"{captions.short_label(metric)}: one codec ({codecs}), nothing to compare with."
+
+
+def terminal(summary: Summary, metric: str, *, wide: bool) -> Table | str:
+    """Return the table for a terminal; `wide` adds the second figure, BD-quality and times.
+
+    A sentence instead where there is nothing to compare.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
+    if alone := _alone(summary, metric):
+        return escape(alone)
     names = ["codec", "rate", "interval", "figure", "better", "statuses"]
     if wide:
         names = [
@@ -167,7 +183,9 @@ _MARKDOWN_SPECIAL = "\\`*_{}[]<>()#+!|~"
 
 def markdown(summary: Summary) -> str:
     """Return a Markdown document with a table for each metric."""
-    parts = [f"# {_markdown_text(summary.suite)}: BD-rate against {_markdown_text(summary.anchor)}"]
+    compared = any(summary.against(metric) for metric in summary.metrics)
+    anchor = f": BD-rate against {_markdown_text(summary.anchor)}" if compared else ""
+    parts = [f"# {_markdown_text(summary.suite)}{anchor}"]
     headings = _cells(HEADINGS)
     for metric in summary.metrics:
         parts.append(f"## {captions.short_label(metric)}")
@@ -178,6 +196,8 @@ def markdown(summary: Summary) -> str:
         lines += [
             f"| {' | '.join(_markdown_text(cell) for cell in _cells(row))} |" for row in rows(summary, metric)
         ]
+        if alone := _alone(summary, metric):
+            lines = [_markdown_text(alone)]
         parts += ["\n".join(lines), "\n".join(f"- {_markdown_text(note)}" for note in notes(summary, metric))]
     if len(summary.failures):
         lines = [
@@ -209,7 +229,12 @@ def latex_text(text: str) -> str:
 
 
 def latex(summary: Summary, metric: str) -> str:
-    r"""Return a booktabs table of one metric, to be \input; its caption says how it was made."""
+    r"""Return a booktabs table of one metric, to be \input; its caption says how it was made.
+
+    A comment instead where there is nothing to compare.
+    """
+    if alone := _alone(summary, metric):
+        return f"% {latex_text(alone)}\n"
     names = ["codec", "rate", "interval", "mean_of_images", "quality", "encode", "decode"]
     doubts = " ".join(captions.doubts(summary, [metric]))
     made = " ".join(notes(summary, metric)[:5])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from report_small_run import photograph
 from typer.testing import CliRunner, Result
@@ -13,7 +14,10 @@ from benchmark.analysis.check import check
 from benchmark.analysis.reference import promote
 from benchmark.cli import build_app
 from benchmark.errors import AnalysisError
-from benchmark.report import request
+from benchmark.report import captions, request
+from benchmark.report.comparing import compare_text
+from benchmark.report.plots import plan_plots
+from benchmark.report.timeplot import time_points
 from benchmark.results import read_results
 
 JPEG = '[[codec]]\nname = "jpeg"\npoints = [10, 30, 50, 70, 90]\n'
@@ -126,3 +130,39 @@ def test_images_that_come_back_unchanged_are_lossless_not_missing(bench: Bench) 
     asked = request.find("s", results.parent)
     summary = request.summarize_suite(asked, request.read(asked), "jpeg")
     assert all("lossless_values" in summary.curves[m]["null"].statuses for m in summary.metrics)
+
+
+def test_a_report_of_one_codec_says_that_there_is_nothing_to_compare(bench: Bench) -> None:
+    results = bench.run(JPEG)
+    report = bench.folder / "report"
+    done = bench("report", "s", "--results", str(results.parent), "--out", str(report))
+    assert done.exit_code == 0, repr(done.exception)
+    texts = [done.output, *(p.read_text() for p in sorted((report / "tables").glob("bd-rate*.[mt]*")))]
+    assert len(texts) == 4
+    for text in texts:
+        assert "nothing to compare with" in text
+        assert "resamples" not in text
+
+
+def test_a_codec_without_a_bd_rate_is_named_below_the_time_plot(bench: Bench) -> None:
+    results = bench.run(JPEG + WEBP + '[[codec]]\nname = "null"\npoints = [8]\n')
+    asked = request.find("s", results.parent)
+    summary = request.summarize_suite(asked, request.read(asked), "jpeg")
+    assert set(time_points(summary, "psnr_rgb")) == {"jpeg", "webp"}
+    assert "No BD-rate, not shown: null." in captions.times(summary, "psnr_rgb")
+    assert {"time", "time-wide"} <= {plot.stem for plot in plan_plots(summary)}
+
+
+def test_the_hint_stands_only_where_it_helps(bench: Bench) -> None:
+    results = bench.run(JPEG + WEBP)
+    frame = read_results(results)
+    frame.loc[frame["codec"] == "webp", "protocol"] = "{}"
+    hint = "  --allow-mixed gives figures all the same."
+
+    def said(rows: pd.DataFrame, **options: bool) -> list[object]:
+        return list(compare_text((rows, None), ("webp", "jpeg"), ["psnr_rgb"], **options))
+
+    assert hint in said(frame)
+    assert hint not in said(frame, allow_mixed=True)
+    apart = frame[(frame["codec"] == "webp") == (frame["image"] == "a.png")]
+    assert hint not in said(apart)

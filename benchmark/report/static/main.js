@@ -111,7 +111,8 @@ function drawTables() {
   bdTable.show(rows);
   byId("doubts").replaceChildren(...doubts(rows).map((text) => el("li", {}, text)));
   const resamples = rows.length ? Math.max(...rows.map((c) => c.resamples)) : 0;
-  byId("bd-note").textContent = `PCHIP through log rate over dB. Intervals: 95 %, paired bootstrap over images, ${resamples.toLocaleString("en")} resamples, seeded. Times: ${DATA.timeNote}`;
+  byId("bd").hidden = !rows.length;
+  byId("bd-note").textContent = !rows.length ? `One codec (${state.anchor}): nothing to compare with.` : `PCHIP through log rate over dB. Intervals: 95 %, paired bootstrap over images, ${resamples.toLocaleString("en")} resamples, seeded. Times: ${DATA.timeNote}`;
   byId("headline").textContent = sentence(rows, metric);
   stripChart.show({
     rows: rows.filter((c) => c.values && !state.hidden.has(c.codec)).sort((p, q) => (p.imageRate ?? 0) - (q.imageRate ?? 0)).map((c) => ({
@@ -178,7 +179,9 @@ function drawDetail() {
 function drawTimes() {
   const side = byId("time-side").value;
   const metric = metricOf(state.metric);
-  const rows = [{ codec: state.anchor, rate: 0 }, ...comparisons()].filter((c) => isNumber(c.rate) && DATA.speeds[c.codec] && !state.hidden.has(c.codec));
+  const timed = [{ codec: state.anchor, rate: 0 }, ...comparisons()].filter((c) => DATA.speeds[c.codec] && !state.hidden.has(c.codec));
+  const rows = timed.filter((c) => isNumber(c.rate));
+  const without = timed.filter((c) => !isNumber(c.rate)).map((c) => c.codec);
   const marks = rows.map((c) => {
     const [x, look] = [speedOf(c.codec, side), looks.get(c.codec)];
     const rate = c.codec === state.anchor ? "the anchor" : `BD-rate ${percent(c.rate)} ${interval(c.low, c.high)}`;
@@ -188,7 +191,7 @@ function drawTimes() {
   const pad = 0.15 * (Math.max(...ys) - Math.min(...ys) || 1);
   const view = marks.length ? { x: [Math.min(...xs) / 2, Math.max(...xs) * 3], y: [Math.min(...ys) - pad, Math.max(...ys) + pad] } : { x: [0.1, 1], y: [0, 1] };
   timeChart.show({ series: marks, xLabel: `${side === "encode" ? "Encoding" : "Decoding"} time (s per megapixel, logarithmic)`, yLabel: `${metric.short} BD-rate (%)`, view, logX: true, zeroLine: true, empty: "No comparable times." });
-  byId("time-note").textContent = `Lower left is better. Times: ${DATA.timeNote}`;
+  byId("time-note").textContent = `Lower left is better. Times: ${DATA.timeNote}${without.length ? ` No BD-rate, not shown: ${without.join(", ")}.` : ""}`;
 }
 
 function drawLegend() {
