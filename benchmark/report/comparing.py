@@ -90,10 +90,8 @@ def comparison_table(c: Comparison) -> Table:
         f"{tables.number(mean.quality.value, 3, signed=True)} dB",
         tables.interval(mean.quality, 3),
     )
-    table.caption = (
-        f"negative is fewer bits; mean curves overlap by {mean.overlap:.1%}; {c.resamples:,} resamples, "
-        "paired over images"
-    )
+    overlap = f"mean curves overlap by {mean.overlap:.1%}; " if mean.by_method else ""
+    table.caption = f"negative is fewer bits; {overlap}{c.resamples:,} resamples, paired over images"
     return table
 
 
