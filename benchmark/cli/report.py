@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Results = Annotated[Path, typer.Option(help="The folder that holds a folder of results per suite.")]
 Averaging = Annotated[str, typer.Option(help="per_image, mean_mse (PSNR of the mean MSE) or pixel_weighted.")]
 Mixed = Annotated[
-    bool, typer.Option(help="Compare although the two were measured under different protocols.")
+    bool, typer.Option(help="Compare although protocols, versions or options of the rows differ.")
 ]
 
 
