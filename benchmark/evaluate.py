@@ -24,6 +24,7 @@ from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics import METRICS, measure
 from benchmark.records import KEPT, Record
 from benchmark.suite import Task
+from benchmark.workers import start_clock
 
 WARM_UP_PIXELS = 64
 """Side of the crop that is coded before the clock starts, once for each codec in each process."""
@@ -87,6 +88,7 @@ def _measure(task: Task, context: RunContext) -> dict[str, Any]:
     loaded = _image(task.image_path, task.image_sha256, task.crop)
     _warm_up(task, encoder, decoder, loaded.pixels)
     encoder.prepare(task.point)
+    start_clock()
     start = time.perf_counter()
     bitstream = encoder.encode(loaded.pixels, task.point)
     encode_seconds = time.perf_counter() - start
@@ -160,13 +162,14 @@ _warm: set[tuple[str, str]] = set()
 
 
 def _warm_up(task: Task, encoder: Codec, decoder: Codec, pixels: Image) -> None:
-    """Code a small crop once, so that loading and first calls of a codec are not on the clock."""
+    """Code a small crop and measure once, so that loading and first calls are not on the clock."""
     key = (task.codec_id, task.codec_options)
     if key not in _warm:
         _warm.add(key)
         crop = np.ascontiguousarray(pixels[:WARM_UP_PIXELS, :WARM_UP_PIXELS])
         # Facts of the warm-up stay out of the row, and if it fails the real call will say so.
         with collect_facts(), suppress(Exception):
+            measure(pixels, pixels ^ np.uint8(1), task.metrics)  # identical images would be no work
             encoder.prepare(task.point)
             decoder.decode(encoder.encode(crop, task.point))
 

@@ -174,9 +174,8 @@ def _record(future: Future[Record], task: Task, context: RunContext) -> Record:
     """Return the result, or a failed row where time ran out or the worker died."""
     try:
         return future.result()
-    except TimeoutError:
-        reason = "ran past the time limit (--timeout) and was stopped"
-        return Record(**task_columns(task, context), status="timeout", error=reason)
+    except TimeoutError as error:
+        return Record(**task_columns(task, context), status="timeout", error=str(error) or repr(error))
     except BrokenProcessPool as error:
         raise BenchError(f"the worker processes cannot be started: {error}") from error
     except Exception as error:  # pebble.ProcessExpired, or what another kind of executor reports

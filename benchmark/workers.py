@@ -6,8 +6,14 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, InvalidStateError
+from contextlib import suppress
+from itertools import count
+from multiprocessing.connection import Connection
+from threading import Thread
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -31,29 +37,85 @@ class _Stopped(BaseException):
     """The pool wants this worker to end; no handler of Exception may hold it up."""
 
 
+PREPARING_SECONDS = 600.0
+"""How long a task may take to load what it needs, on a machine however busy, before its own time begins."""
+
+
 class LocalExecutor(Executor):
     """Processes on this machine, `threads` threads each.
 
-    A task that runs past `timeout_seconds` ends with TimeoutError and its process is killed, together with
-    what the task started; if a process dies by itself (a crash, out of memory) its task ends with
-    pebble.ProcessExpired. In both cases another process takes the place, and the other tasks go on.
+    A task that runs past `timeout_seconds`, counted from where it calls `start_clock`, ends with TimeoutError
+    and its process is killed, together with what the task started. So does a task that takes
+    `preparing_seconds` more than that in all: it may hang before its clock starts. If a process dies by
+    itself (a crash, out of memory) its task ends with pebble.ProcessExpired. In all cases another process
+    takes the place, and the other tasks go on.
     """
 
-    def __init__(self, jobs: int, threads: int, timeout_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        jobs: int,
+        threads: int,
+        timeout_seconds: float | None = None,
+        preparing_seconds: float = PREPARING_SECONDS,
+    ) -> None:
         self.jobs = jobs
         self.threads = threads
-        self._timeout_seconds = timeout_seconds
+        self._limit_seconds = None if timeout_seconds is None else preparing_seconds + timeout_seconds
+        context = multiprocessing.get_context("spawn")
+        self._clocks, self._clock = context.Pipe(duplex=False)
+        self._numbers = count(1)
+        self._tasks: dict[int, Future[Any]] = {}
         self._pool: Any = ProcessPool(
             max_workers=jobs,
             initializer=_start_worker,
-            initargs=(threads,),
-            context=multiprocessing.get_context("spawn"),
+            initargs=(threads, None if timeout_seconds is None else self._clock),
+            context=context,
         )
+        if timeout_seconds is not None:
+            Thread(target=self._watch, args=(timeout_seconds,), daemon=True).start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401 (as Executor has it)
         """Schedule `fn`, an importable function, as any executor does."""
-        future: Future[Any] = self._pool.schedule(_work, (fn, args, kwargs), timeout=self._timeout_seconds)
+        number = next(self._numbers)
+        future = self._tasks[number] = Future()
+        inner = self._pool.schedule(_work, (number, fn, args, kwargs), timeout=self._limit_seconds)
+
+        def end(_: Future[Any]) -> None:
+            self._tasks.pop(number, None)
+            inner.cancel()  # kills the process, if it still works on the task
+
+        def pass_on(_: Future[Any]) -> None:
+            with suppress(InvalidStateError):  # cancelled, or its time ran out
+                if inner.cancelled():
+                    future.cancel()
+                elif isinstance(error := inner.exception(), TimeoutError):
+                    reason = f"the codec was not loaded and warmed up after {self._limit_seconds:g} s"
+                    future.set_exception(TimeoutError(reason))
+                elif error:
+                    future.set_exception(error)
+                else:
+                    future.set_result(inner.result())
+
+        future.add_done_callback(end)
+        inner.add_done_callback(pass_on)
         return future
+
+    def _watch(self, timeout_seconds: float) -> None:
+        """End each task whose clock has run out; return when the executor is shut down."""
+        deadlines: deque[tuple[float, int]] = deque()  # rising, as the limit is the same for all
+        while True:
+            left = max(0.0, deadlines[0][0] - time.monotonic()) if deadlines else None
+            if self._clocks.poll(left):
+                number = int.from_bytes(self._clocks.recv_bytes())
+                if not number:
+                    return
+                deadlines.append((time.monotonic() + timeout_seconds, number))
+            while deadlines and deadlines[0][0] <= time.monotonic():
+                if future := self._tasks.get(deadlines.popleft()[1]):
+                    with suppress(InvalidStateError):  # it has just ended
+                        future.set_exception(
+                            TimeoutError("ran past the time limit (--timeout) and was stopped")
+                        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -69,12 +131,27 @@ class LocalExecutor(Executor):
             self._pool.close()
         if wait:
             self._pool.join()
+        self._clock.send_bytes(bytes(1))
 
 
-_working = False
+_clock: Connection | None = None
+"""Where this worker tells the run which task has begun its own work, if there is a limit to that."""
+_task = 0
+"""The number of the task that this worker works on, or 0."""
 
 
-def _start_worker(threads: int) -> None:
+def start_clock() -> None:
+    """Say that the running task has loaded what it needs: its time limit counts from here.
+
+    Does nothing outside the processes of a LocalExecutor that has a limit.
+    """
+    if _clock is not None and _task:
+        _clock.send_bytes(_task.to_bytes(8))  # one small write, which needs no lock among workers
+
+
+def _start_worker(threads: int, clock: Connection | None) -> None:
+    global _clock  # noqa: PLW0603 (one worker is one process)
+    _clock = clock
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
     signal.signal(signal.SIGTERM, _stop)
@@ -90,17 +167,17 @@ def _die_with_parent() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    if _working:
+    if _task:
         raise _Stopped  # unwinds the codec, which then kills the processes that it started
     os._exit(0)
 
 
-def _work(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-    global _working  # noqa: PLW0603 (the signal handler has no other way to know)
-    _working = True
+def _work(number: int, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    global _task  # noqa: PLW0603 (the signal handler has no other way to know)
+    _task = number
     try:
         return fn(*args, **kwargs)
     except _Stopped:
         os._exit(1)
     finally:
-        _working = False
+        _task = 0

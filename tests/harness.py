@@ -22,8 +22,11 @@ GOOD, BETTER, HANG, DIE, BUG, FAIL, CROP, CHILD, SLOW = 1.0, 2.0, 3.0, 4.0, 5.0,
 class TrickCodec(Codec):
     """PNG of a coarser image; some points misbehave. The warm-up crop is always coded well."""
 
-    def __init__(self, name: str, version: str = "1", child_pid_file: str = "") -> None:
+    def __init__(
+        self, name: str, version: str = "1", child_pid_file: str = "", loading_seconds: float = 0.0
+    ) -> None:
         self.name = name
+        self._loading_seconds = loading_seconds
         self._version = version
         self._child_pid_file = child_pid_file
 
@@ -33,6 +36,10 @@ class TrickCodec(Codec):
     def check_point(self, point: float) -> None:
         if point not in range(1, 10):
             raise PointError(f"point {point:g} is not one of 1 .. 9")
+
+    def prepare(self, point: float) -> None:
+        time.sleep(self._loading_seconds)
+        self._loading_seconds = 0.0
 
     def encode(self, image: Image, point: float) -> bytes:
         if image.shape[0] > 64:

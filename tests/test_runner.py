@@ -182,7 +182,7 @@ def test_the_time_limit_stops_what_hangs_and_what_it_started(tmp_path: Path) -> 
     points = [harness.HANG, harness.CHILD, harness.GOOD]
     path = harness.write_suite(tmp_path / "s.toml", points, images, options=options)
     start = time.monotonic()
-    outcome = measure(parse_suite(path), tmp_path / "out", local(timeout_seconds=6))
+    outcome = measure(parse_suite(path), tmp_path / "out", local(timeout_seconds=2))
     assert time.monotonic() - start < 60
     found = rows(tmp_path / "out")
     assert {p: found[p, "image0.png"]["status"] for p in points} == {
@@ -193,6 +193,29 @@ def test_the_time_limit_stops_what_hangs_and_what_it_started(tmp_path: Path) -> 
     assert "--timeout" in str(found[harness.HANG, "image0.png"]["error"])
     assert (outcome.failed, outcome.done) == (2, 1)
     assert not Path(f"/proc/{pid_file.read_text()}").exists()
+
+
+@pytest.mark.parametrize("loading_seconds", [3, 600])
+def test_loading_is_not_on_the_clock_of_an_evaluation_but_has_an_end(
+    tmp_path: Path, images: Path, loading_seconds: int
+) -> None:
+    options = f"options = {{ loading_seconds = {loading_seconds} }}"
+    suite = parse_suite(harness.write_suite(tmp_path / "s.toml", [1], images, options=options))
+    pool = LocalExecutor(2, 1, timeout_seconds=2, preparing_seconds=10)
+    start = time.monotonic()
+    outcome = measure(suite, tmp_path / "out", pool)
+    assert time.monotonic() - start < 60
+    assert (outcome.done, outcome.failed) == ((2, 0) if loading_seconds == 3 else (0, 2))
+    if outcome.failed:
+        assert set(outcome.reasons) == {"trick: the codec was not loaded and warmed up after 12 s"}
+
+
+def test_compiling_a_metric_is_not_on_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cold"))
+    images = harness.make_images(tmp_path / "images", 1, (192, 192))
+    path = harness.write_suite(tmp_path / "s.toml", [1], images)
+    path.write_text(path.read_text().replace("psnr_y", "ms_ssim_rgb"))
+    assert measure(parse_suite(path), tmp_path / "out", local(timeout_seconds=1)).reasons == {}
 
 
 def test_a_codec_that_always_fails_is_given_up_and_the_others_are_measured(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ def suite(
     ),
     data_dir: Annotated[Path | None, typer.Option(help="Where data sets lie (else BENCH_DATA_DIR).")] = None,
     timeout: Annotated[
-        float | None, typer.Option(min=0.001, help="Seconds that one evaluation may take.")
+        float | None,
+        typer.Option(min=0.001, help="Seconds that one evaluation may take, loading the codec aside."),
     ] = None,
     fresh: Annotated[
         bool,
