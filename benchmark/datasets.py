@@ -85,32 +85,36 @@ def find_dataset(
     try:
         findings = _search(manifest, data_dir, allow_partial, progress)
     except OSError as error:
-        raise DatasetError(f"dataset {name}: {error.filename!r} cannot be read: {error.strerror}") from error
+        raise _unreadable(name, error) from error
     if not (allow_partial and findings.images):
         findings.raise_missing()
     return Dataset(name, len(manifest.images), findings.images, keep_hashes(findings))
 
 
 def fetch(name: str, progress: Progress | None = None) -> Path:
-    """Download what is missing or altered of the dataset `name` in the user's cache; return the folder.
+    """Return the folder where the whole dataset `name` lies, downloaded into the user's cache if need be.
 
-    Interrupted downloads are continued. Raises UsageError for a name that cannot be downloaded, DatasetError,
-    with the remedy, if the download fails or brings other images than the manifest promises.
+    The places of `list_places` are looked through first. Interrupted downloads are continued, and altered
+    images in the cache replaced. Raises UsageError for an unknown name, DatasetError, with the remedy, if
+    the download fails or brings other images than the manifest promises.
     """
-    manifest = find_manifest(name)
-    if manifest.package:
-        raise UsageError(f"{name} needs no download: it comes with the Python package {manifest.package}")
     from benchmark.checking import inspect, keep_hashes
-    from benchmark.fetching import download
 
-    folder = cache_folder(name)
-    if not inspect(manifest, folder).complete:
-        download(manifest, folder, progress)
-    findings = inspect(manifest, folder)
+    manifest = find_manifest(name)
+    try:
+        for place in list_places(manifest):
+            findings = inspect(manifest, place)
+            if findings.complete:
+                break
+        else:
+            if not manifest.package:
+                findings = _download(manifest, progress)
+    except OSError as error:
+        raise _unreadable(name, error) from error
     findings.raise_faults()
     findings.raise_missing()
     keep_hashes(findings)
-    return folder
+    return findings.folder
 
 
 def find_manifest(name: str) -> Manifest:
@@ -152,7 +156,23 @@ def _search(
         return max(partial, key=lambda findings: len(findings.images))
     if manifest.package:
         return findings
-    return inspect(manifest, fetch(manifest.name, progress))
+    return _download(manifest, progress)
+
+
+def _download(manifest: Manifest, progress: Progress | None) -> Findings:
+    """Bring what is missing or altered into the user's cache; return what lies there. Raises DatasetError."""
+    from benchmark.checking import inspect
+    from benchmark.fetching import download
+
+    folder = cache_folder(manifest.name)
+    download(manifest, folder, progress)
+    findings = inspect(manifest, folder)
+    findings.raise_faults()
+    return findings
+
+
+def _unreadable(name: str, error: OSError) -> DatasetError:
+    return DatasetError(f"dataset {name}: {error.filename!r} cannot be read: {error.strerror}")
 
 
 def list_places(manifest: Manifest, data_dir: Path | None = None) -> list[Path]:

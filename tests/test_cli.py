@@ -72,6 +72,10 @@ def test_doctor_says_what_is_usable_and_how_to_get_the_rest(monkeypatch: pytest.
     assert "bench fetch kodak" in by_name["kodak"]
 
 
+def test_what_needs_no_download_is_told_where_it_lies() -> None:
+    assert "demo: complete in " in bench("fetch", "demo")
+
+
 def small_suite(tmp_path: Path, points: list[float], more: str = "", images: int = 2) -> Path:
     folder = harness.make_images(tmp_path / "images", images)
     return harness.write_suite(tmp_path / "small.toml", points, folder, more=more)

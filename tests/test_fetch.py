@@ -18,7 +18,7 @@ import PIL.Image
 import pytest
 
 from benchmark import datasets, manifests
-from benchmark.errors import DatasetError, UsageError
+from benchmark.errors import DatasetError
 
 
 def png_bytes(seed: int, height: int = 60, width: int = 80) -> bytes:
@@ -338,6 +338,15 @@ def test_a_damaged_archive_leaves_nothing_torn(zipped: Path, server: Server, dam
     assert arrived(zipped) == []
 
 
-def test_a_dataset_inside_a_package_is_not_fetched() -> None:
-    with pytest.raises(UsageError, match="demo needs no download: it comes with the Python package skimage"):
-        datasets.fetch("demo")
+def test_what_is_here_already_is_not_fetched(
+    toy: Path, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine" / "toy"
+    mine.mkdir(parents=True)
+    monkeypatch.setenv("BENCH_DATA_DIR", str(mine.parent))
+    for name, data in IMAGES.items():
+        assert datasets.fetch("toy") == toy  # one image is missing at least
+        (mine / name).write_bytes(data)
+    asked = len(server.asked)
+    assert datasets.fetch("toy") == mine
+    assert len(server.asked) == asked

@@ -143,7 +143,7 @@ def _machine() -> Iterable[Sequence[str]]:
 
 
 def fetch(name: Annotated[str, typer.Argument(help="A data set (`bench list datasets`).")]) -> None:
-    """Download what is missing of a data set, check it, and say where it lies."""
+    """Download a data set unless it is here already, check it, and say where it lies."""
     from benchmark import datasets
     from benchmark.cli.display import download
 
