@@ -191,6 +191,14 @@ def kept_path(folder: Path, codec: str, point: float, image: str, suffix: str) -
     return folder / KEPT / _file_name(codec) / f"{point:.12g}" / (_file_name(image) + suffix)
 
 
+def is_kept(folder: Path, task: Task, bitstream_sha256: str) -> bool:
+    """Whether `--keep` has put the bitstream of that hash, and a decoded image, under `folder` for `task`."""
+    stream, decoded = (kept_path(folder, task.codec, task.point, task.image, s) for s in (".bin", ".png"))
+    if not stream.is_file() or not decoded.is_file():
+        return False
+    return hashlib.sha256(stream.read_bytes()).hexdigest() == bitstream_sha256
+
+
 def _file_name(text: str) -> str:
     name = quote(text, safe=" !#$&'()+,;=@[]{}~")
     return f"%2E{name[1:]}" if name.startswith(".") else name
@@ -199,8 +207,8 @@ def _file_name(text: str) -> str:
 def _keep(folder: Path, task: Task, bitstream: bytes, decoded: Image) -> None:
     path = kept_path(folder, task.codec, task.point, task.image, ".bin")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, bitstream)
     save_png(decoded, kept_path(folder, task.codec, task.point, task.image, ".png"), compress_level=1)
+    write_atomically(path, bitstream)  # last, as its hash tells whether both are of this evaluation
 
 
 def _fact_columns(facts: Facts) -> dict[str, Any]:

@@ -8,11 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from benchmark.codecs import make_codec
 from benchmark.errors import BenchError, CodecUnavailableError, PointError, SuiteError, WeightsError
-from benchmark.evaluate import RunContext, evaluate, metric_versions, recorded_crop, task_columns
+from benchmark.evaluate import (
+    RunContext,
+    evaluate,
+    is_kept,
+    metric_versions,
+    recorded_crop,
+    task_columns,
+)
 from benchmark.records import SCHEMA_VERSION, SLOT, Record, Slot, slot
 from benchmark.results import Store
 from benchmark.suite import Suite, Task
@@ -80,7 +88,7 @@ def run(
     package and read the images. Order does not matter: the rows are the same. Of a codec that fails too
     often, no more evaluations are begun; the others go on, and the next run tries it again.
     """
-    todo = list(tasks) if fresh else missing_tasks(tasks, versions, store)
+    todo = list(tasks) if fresh else missing_tasks(tasks, versions, store, context.keep_dir)
     outcome = Outcome(planned=len(tasks), reused=len(tasks) - len(todo))
     if progress:
         progress.begin(todo)
@@ -124,13 +132,18 @@ def find_codecs(suite: Suite) -> Codecs:
     return Codecs(versions, unavailable)
 
 
-def missing_tasks(tasks: Sequence[Task], versions: Mapping[str, str], store: Store) -> list[Task]:
+def missing_tasks(
+    tasks: Sequence[Task], versions: Mapping[str, str], store: Store, keep_dir: Path | None = None
+) -> list[Task]:
     """Return the tasks for which the store has no row that is good, and made in the same way.
 
+    With `keep_dir`, those too whose row has no bitstream and decoded image kept under that folder.
     Those that failed before come last: a run that gives up on their codec has then tried what is new.
     """
     done = _done(store)
-    missing = [task for task in tasks if not _is_done(task, versions[task.codec], done.get(slot(task)))]
+    missing = [
+        task for task in tasks if not _is_done(task, versions[task.codec], done.get(slot(task)), keep_dir)
+    ]
     return sorted(missing, key=lambda task: done.get(slot(task), ("ok",))[0] != "ok")
 
 
@@ -138,19 +151,21 @@ _IDENTITY = ("status", "schema_version", "codec_id", "codec_options", "image_sha
 
 
 def _done(store: Store) -> dict[Slot, tuple[Any, ...]]:
-    columns = (*SLOT, *_IDENTITY, "metric_versions", "protocol")
+    columns = (*SLOT, *_IDENTITY, "metric_versions", "protocol", "bitstream_sha256")
     size = len(SLOT)
     return {row[:size]: row[size:] for row in store.rows(columns)}
 
 
-def _is_done(task: Task, codec_version: str, row: tuple[Any, ...] | None) -> bool:
+def _is_done(task: Task, codec_version: str, row: tuple[Any, ...] | None, keep_dir: Path | None) -> bool:
     if row is None:
         return False
-    *identity, versions, protocol = row
+    *identity, versions, protocol, bitstream_sha256 = row
     if recorded_crop(protocol) != task.crop:
         return False
     wanted = ["ok", SCHEMA_VERSION, task.codec_id, task.codec_options, task.image_sha256, codec_version]
-    return identity == wanted and metric_versions(task.metrics).items() <= json.loads(versions).items()
+    if identity != wanted or not metric_versions(task.metrics).items() <= json.loads(versions).items():
+        return False
+    return keep_dir is None or is_kept(keep_dir, task, bitstream_sha256)
 
 
 def _results(tasks: Iterable[Task], executor: Executor, context: RunContext) -> Iterator[list[Record]]:

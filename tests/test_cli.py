@@ -102,6 +102,18 @@ def test_a_run_a_second_one_and_a_fresh_one(tmp_path: Path) -> None:
     assert Path("results/small/_previous/1/_kept").is_dir()
 
 
+def test_files_to_keep_are_made_for_rows_that_have_none(tmp_path: Path) -> None:
+    suite = small_suite(tmp_path, [1, 2])
+    bench("run", "suite", suite)
+    assert "4 measured, 0 reused" in bench("run", "suite", suite, "--keep")
+    stream, altered, *_ = sorted(Path("results/small/_kept").rglob("*.bin"))
+    stream.with_suffix(".png").unlink()
+    altered.write_bytes(b"of another version")
+    assert "2 measured, 2 reused" in bench("run", "suite", suite, "--keep")
+    assert len(list(Path("results/small/_kept").rglob("*.png"))) == 4
+    assert "nothing to do: all 4" in bench("run", "suite", suite, "--keep")
+
+
 def test_failed_evaluations_are_told_and_set_the_exit_code(tmp_path: Path) -> None:
     suite = small_suite(tmp_path, [1, harness.FAIL])
     said = bench("run", "suite", suite, code=1)

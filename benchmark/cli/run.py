@@ -47,7 +47,9 @@ def suite(
             "replace those rows alone."
         ),
     ] = False,
-    keep: Annotated[bool, typer.Option(help="Keep bitstreams and decoded images, in _kept/.")] = False,
+    keep: Annotated[
+        bool, typer.Option(help="Keep bitstreams and decoded images, in _kept/; rows without are made anew.")
+    ] = False,
     strict: Annotated[bool, typer.Option(help="A codec that is not available is an error.")] = False,
     allow_partial: Annotated[
         bool, typer.Option(help="Run although images of the dataset are missing.")
