@@ -39,6 +39,9 @@ def _codecs() -> Iterable[Sequence[str]]:
 
     yield "CODEC", "POINT", "DEFAULT POINTS", ""
     for name, entry in registry().items():
+        if entry.fault:
+            yield name, "", "", f"not available: {entry.fault}"
+            continue
         first, *others = (f"{point:g}" for point in entry.points)
         points = " ".join((first, *others)) if len(others) < 8 else f"{first} {others[0]} .. {others[-1]}"
         yield name, entry.point_name, points, entry.summary

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from benchmark.codecs.base import Codec
@@ -28,6 +28,8 @@ class CodecEntry:
     point_name: str
     points: tuple[float, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    fault: str = ""
+    """Why the entry point that adds this codec cannot be used, with the remedy, if it cannot."""
 
 
 _QP = (47, 42, 37, 32, 27, 22, 17, 12)
@@ -133,30 +135,45 @@ def registry() -> Mapping[str, CodecEntry]:
     """Return every codec known here: the built-in table, then what other packages add by entry point.
 
     A package adds one with `[project.entry-points."bench.codecs"] mycodec = "package.module:ENTRY"`, where
-    ENTRY is a CodecEntry. A name already taken is an error, so that a result's codec name stays unambiguous.
+    ENTRY is a CodecEntry. An entry point that cannot be used is in the table with its `fault`; one whose name
+    is taken stands there as "name of package", so that a result's codec name stays unambiguous.
     """
     table = dict(_BUILTIN)
     for point in entry_points(group=ENTRY_POINT_GROUP):
-        where = (
-            f"entry point {point.name} = {point.value} of {point.dist.name if point.dist else 'a package'}"
-        )
+        package = point.dist.name if point.dist else "a package"
         if point.name in table:
-            raise UsageError(f"{where} adds the codec {point.name!r}, which exists already; rename it")
-        try:
-            entry = point.load()
-        except Exception as error:  # it is a stranger's module that is imported here
-            raise UsageError(f"{where} cannot be loaded ({error!r}); fix or uninstall the package") from error
-        if not isinstance(entry, CodecEntry):
-            raise UsageError(f"{where} is no benchmark.codecs.CodecEntry")
-        table[point.name] = entry
+            fault = f"adds the codec {point.name!r}, which exists already; rename it"
+            table[f"{point.name} of {package}"] = _faulty(point, package, fault)
+        else:
+            table[point.name] = _loaded(point, package)
     return table
 
 
+def _loaded(point: EntryPoint, package: str) -> CodecEntry:
+    try:
+        entry = point.load()
+    except Exception as error:  # it is a stranger's module that is imported here
+        return _faulty(point, package, f"cannot be loaded ({error!r}); fix or uninstall the package")
+    if not isinstance(entry, CodecEntry):
+        return _faulty(point, package, "is no benchmark.codecs.CodecEntry; fix or uninstall the package")
+    return entry
+
+
+def _faulty(point: EntryPoint, package: str, fault: str) -> CodecEntry:
+    where = f"entry point {point.name} = {point.value} of {package}"
+    return CodecEntry(point.value, "", "point", (), fault=f"{where} {fault}")
+
+
 def codec_entry(name: str) -> CodecEntry:
-    """Return the registry line of `name`. Raises UsageError, with near names, if there is none."""
+    """Return the registry line of `name`.
+
+    Raises UsageError, with near names, if there is none, CodecUnavailableError if its entry point is faulty.
+    """
     table = registry()
     if name not in table:
         raise UsageError(f"unknown codec {name!r}; {did_you_mean(name, table)}")
+    if fault := table[name].fault:
+        raise CodecUnavailableError(f"codec {name!r}: {fault}")
     return table[name]
 
 
@@ -164,7 +181,7 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
     """Make the codec `name`, its default options overridden by `options`.
 
     Raises UsageError for an unknown name or an option that the codec does not take, CodecUnavailableError
-    if its module or class cannot be imported here.
+    if its entry point, module or class cannot be imported here.
     """
     entry = codec_entry(name)
     try:

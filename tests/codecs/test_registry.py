@@ -52,6 +52,15 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         sys.modules.pop(file.stem, None)
 
 
+def _bench(site: Path, *arguments: str) -> str:
+    """Run the command where the packages in `site` are installed, in its parent; return what it prints."""
+    environment = os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "COLUMNS": "200"}
+    argv = [sys.executable, "-m", "benchmark", *arguments]
+    done = subprocess.run(argv, cwd=site.parent, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def _install_uniform(site: Path) -> None:
     """Install the example of docs/extending.md under the entry point that its pyproject.toml has."""
     project = tomllib.loads(_doc_block("toml", "bench.codecs"))["project"]
@@ -77,18 +86,8 @@ def test_the_documented_package_passes_list_and_runs_in_a_suite(site: Path, tmp_
     (tmp_path / "photographs").mkdir()
     save_png(IMAGE, tmp_path / "photographs" / "a.png")
     (tmp_path / "mine.toml").write_text(_doc_block("toml", "folder:photographs"))
-    environment = os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "COLUMNS": "200"}
-
-    def bench(*arguments: str) -> str:
-        argv = [sys.executable, "-m", "benchmark", *arguments]
-        done = subprocess.run(
-            argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    assert re.search(r"^\W*uniform\b.*zlib", bench("list", "codecs"), re.MULTILINE)
-    bench("run", "suite", "mine.toml")
+    assert re.search(r"^\W*uniform\b.*zlib", _bench(site, "list", "codecs"), re.MULTILINE)
+    _bench(site, "run", "suite", "mine.toml")
     rows = read_results(tmp_path / "results" / "mine")
     assert set(rows["status"]) == {"ok"}
     assert rows.groupby("codec").size().to_dict() == {"jpeg": 4, "uniform": 5, "uniform-fast": 5}
@@ -108,11 +107,14 @@ def test_the_documented_program_codec_works() -> None:
     assert codec.decode(codec.encode(IMAGE, 90)).shape == IMAGE.shape
 
 
-def test_a_name_that_exists_is_refused(site: Path) -> None:
+def test_a_name_that_exists_is_refused_to_the_second(site: Path) -> None:
     source = "from benchmark.codecs import CodecEntry\nENTRY = CodecEntry('a:B', '', 'q', (1, 2))\n"
     _install(site, "rival", source, "[bench.codecs]\njpeg = rival:ENTRY\n")
-    with pytest.raises(UsageError, match=r"jpeg = rival:ENTRY of rival .*exists already; rename it"):
-        registry()
+    reason = r"jpeg = rival:ENTRY of rival adds .*exists already; rename it"
+    with pytest.raises(CodecUnavailableError, match=reason):
+        codec_entry("jpeg of rival")
+    assert "Pillow" in codec_entry("jpeg").summary
+    assert re.search(rf"^jpeg of rival .*{reason}", _bench(site, "list", "codecs"), re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -125,8 +127,14 @@ def test_a_name_that_exists_is_refused(site: Path) -> None:
 )
 def test_a_broken_package_is_named(site: Path, source: str, reason: str) -> None:
     _install(site, "broken", source + "\n", "[bench.codecs]\nmine = broken:ENTRY\n")
-    with pytest.raises(UsageError, match=f"mine = broken:ENTRY of broken {reason}"):
-        registry()
+    with pytest.raises(CodecUnavailableError, match=f"'mine': .*mine = broken:ENTRY of broken {reason}"):
+        make_codec("mine")
+    assert re.search(
+        rf"^mine .*not available: .*of broken {reason}", _bench(site, "list", "codecs"), re.MULTILINE
+    )
+    health = _bench(site, "doctor")
+    assert re.search(rf"^  --  mine .*of broken {reason}", health, re.MULTILINE)
+    assert re.search(r"^  ok  jpeg ", health, re.MULTILINE)
 
 
 @pytest.mark.parametrize("target", ["no_such_module:Codec", "benchmark.codecs.null:NoSuch", "benchmark"])
