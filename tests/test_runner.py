@@ -307,6 +307,10 @@ def test_a_run_that_is_killed_is_resumed_to_exactly_the_plan(how: signal.Signals
         first.send_signal(how)
         _, said = first.communicate(timeout=30)
     assert "Traceback" not in said, said
+    if how == signal.SIGINT:
+        assert first.returncode == 130
+        assert f"results so far are in {tmp_path / 's'}; the same command goes on from here" in said
+        assert said.endswith("bench: interrupted\n")
     before = len(read_results(tmp_path / "s"))
     assert 3 <= before < 120
     with bench(*command) as second:

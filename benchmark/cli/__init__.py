@@ -12,6 +12,8 @@ FAILED = 1
 """Exit code: the request was fine, but some evaluations failed."""
 BAD_INPUT = 2
 """Exit code: the request or its input was wrong."""
+INTERRUPTED = 130
+"""Exit code: Ctrl-C. It is typer's own, which ends with it where a command is interrupted."""
 
 
 def build_app() -> typer.Typer:
@@ -34,7 +36,7 @@ def build_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line: exit code 0 done, 1 some evaluations failed, 2 usage or input error."""
+    """Run the command line: exit code 0 done, 1 some evaluations failed, 2 wrong request, 130 interrupted."""
     from benchmark.errors import BenchError, BitstreamError, CodecError, CodecUnavailableError, PointError
 
     try:
@@ -43,6 +45,8 @@ def main() -> None:
         print(f"bench: {error}", file=sys.stderr)
         on_request = isinstance(error, (BitstreamError, CodecUnavailableError, PointError))
         sys.exit(FAILED if isinstance(error, CodecError) and not on_request else BAD_INPUT)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
         print("bench: interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)

@@ -86,19 +86,26 @@ def suite(
     some = bool(codec or image)
     if fresh and not some and (aside := set_aside(folder)):
         display.say(f"old results moved to {aside}")
-    with Store(folder) as store, _executor(scheduler, jobs, timeout) as executor:
-        write_plan(folder, whole, dataset)
-        context = RunContext(uuid4().hex, executor.jobs, executor.threads, folder if keep else None)
-        with display.RunProgress() as progress:
-            outcome = runner.run(
-                tasks,
-                codecs.versions,
-                store,
-                executor=executor,
-                context=context,
-                fresh=fresh and some,
-                progress=progress,
-            )
+    try:
+        with Store(folder) as store, _executor(scheduler, jobs, timeout) as executor:
+            write_plan(folder, whole, dataset)
+            context = RunContext(uuid4().hex, executor.jobs, executor.threads, folder if keep else None)
+            with display.RunProgress() as progress:
+                outcome = runner.run(
+                    tasks,
+                    codecs.versions,
+                    store,
+                    executor=executor,
+                    context=context,
+                    fresh=fresh and some,
+                    progress=progress,
+                )
+    except KeyboardInterrupt:
+        again = "goes on from here"
+        if fresh:
+            again = "measures these rows again" if some else f"without --fresh {again}"
+        display.warn(f"results so far are in {folder}; the same command {again}")
+        raise
     display.summary(folder, chosen, outcome, codecs)
     if outcome.failed:
         raise typer.Exit(FAILED)
