@@ -63,6 +63,7 @@ def test_lists_name_what_there_is() -> None:
 
 def test_doctor_says_what_is_usable_and_how_to_get_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("BENCH_BPG_DIR", raising=False)
     lines = bench("doctor").splitlines()
     by_name = {line.split()[1]: line for line in lines if len(line.split()) > 1}
     assert by_name["jpeg"].startswith("  ok")
@@ -170,6 +171,8 @@ def test_encode_and_decode_through_files(tmp_path: Path) -> None:
     assert "48x40, decoded by jpeg" in bench("decode", "out.bin", "back.png")
     error = load_image(Path("back.png")).pixels.astype(float) - load_image(source).pixels
     assert np.sqrt((error**2).mean()) < 25
+    assert "back.jpg: what is written is PNG" in bench("decode", "out.bin", "back.jpg", code=2)
+    assert not Path("back.jpg").exists()
     assert "--codec" in bench("decode", source, "x.png", code=2)
     assert "nowhere.png" in bench("encode", "jpeg", "95", "nowhere.png", "x.bin", code=2)
     assert "quality" in bench("encode", "jpeg", "101", source, "x.bin", code=2)

@@ -156,6 +156,8 @@ def decode(
     from benchmark import container
     from benchmark.images import save_png
 
+    if target.suffix.lower() != ".png":
+        raise UsageError(f"{target}: what is written is PNG; give a name that ends in .png")
     image, name = container.decode(container.read_file(source), codec, str(source))
     save_png(image, target)
     typer.echo(f"{target}: {image.shape[1]}x{image.shape[0]}, decoded by {name}")
