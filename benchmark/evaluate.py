@@ -191,9 +191,9 @@ def kept_path(folder: Path, codec: str, point: float, image: str, suffix: str) -
     return folder / KEPT / _file_name(codec) / f"{point:.12g}" / (_file_name(image) + suffix)
 
 
-def is_kept(folder: Path, task: Task, bitstream_sha256: str) -> bool:
-    """Whether `--keep` has put the bitstream of that hash, and a decoded image, under `folder` for `task`."""
-    stream, decoded = (kept_path(folder, task.codec, task.point, task.image, s) for s in (".bin", ".png"))
+def is_kept(folder: Path, codec: str, point: float, image: str, bitstream_sha256: str) -> bool:
+    """Whether `--keep` has put a decoded image and the bitstream of that hash under `folder`."""
+    stream, decoded = (kept_path(folder, codec, point, image, suffix) for suffix in (".bin", ".png"))
     if not stream.is_file() or not decoded.is_file():
         return False
     return hashlib.sha256(stream.read_bytes()).hexdigest() == bitstream_sha256

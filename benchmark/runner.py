@@ -165,7 +165,7 @@ def _is_done(task: Task, codec_version: str, row: tuple[Any, ...] | None, keep_d
     wanted = ["ok", SCHEMA_VERSION, task.codec_id, task.codec_options, task.image_sha256, codec_version]
     if identity != wanted or not metric_versions(task.metrics).items() <= json.loads(versions).items():
         return False
-    return keep_dir is None or is_kept(keep_dir, task, bitstream_sha256)
+    return keep_dir is None or is_kept(keep_dir, task.codec, task.point, task.image, bitstream_sha256)
 
 
 def _results(tasks: Iterable[Task], executor: Executor, context: RunContext) -> Iterator[list[Record]]:

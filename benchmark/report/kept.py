@@ -70,8 +70,12 @@ def viewer_data(
 
 
 def _kept_rows(frame: pd.DataFrame, results: Path) -> Iterator[tuple[Mapping[Any, Any], Path]]:
-    from benchmark.evaluate import kept_path
+    """Yield rows and their decoded images; files of an earlier measurement do not count."""
+    from benchmark.evaluate import is_kept, kept_path
+    from benchmark.records import SLOT
+    from benchmark.results import read_results
 
+    streams = read_results(results, [*SLOT, "bitstream_sha256"]).set_index(list(SLOT))["bitstream_sha256"]
     columns = [
         "dataset",
         "codec",
@@ -87,9 +91,9 @@ def _kept_rows(frame: pd.DataFrame, results: Path) -> Iterator[tuple[Mapping[Any
     ]
     good = frame.loc[frame["status"] == "ok", columns].sort_values(["image", "codec", "bpp"], kind="stable")
     for row in good.to_dict("records"):
-        png = kept_path(results, row["codec"], row["point"], row["image"], ".png")
-        if png.is_file():
-            yield row, png
+        place = (results, row["codec"], row["point"], row["image"])
+        if is_kept(*place, streams[tuple(row[name] for name in SLOT)]):
+            yield row, kept_path(*place, ".png")
 
 
 def _source_places(frame: pd.DataFrame, results: Path, data_dir: Path | None) -> list[Path]:

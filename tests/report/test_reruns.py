@@ -16,6 +16,7 @@ from benchmark.cli import build_app
 from benchmark.errors import AnalysisError
 from benchmark.report import captions, request
 from benchmark.report.comparing import compare_text
+from benchmark.report.kept import viewer_data
 from benchmark.report.plots import plan_plots
 from benchmark.report.timeplot import time_points
 from benchmark.results import read_results
@@ -166,3 +167,12 @@ def test_the_hint_stands_only_where_it_helps(bench: Bench) -> None:
     assert hint not in said(frame, allow_mixed=True)
     apart = frame[(frame["codec"] == "webp") == (frame["image"] == "a.png")]
     assert hint not in said(apart)
+
+
+def test_the_viewer_leaves_out_pictures_of_an_earlier_measurement(bench: Bench) -> None:
+    results = bench.run(JPEG, "--keep")
+    bench.run(JPEG + 'options = { subsampling = "4:4:4" }\n', "--image", "a")
+    asked = request.find("s", results.parent)
+    shown, remarks = viewer_data(request.read(asked), results, bench.folder / "page")
+    assert shown is not None and not remarks
+    assert {name: len(points) for name, points in shown["codecs"]["jpeg"].items()} == {"b.png": 5, "c.png": 5}
