@@ -151,7 +151,8 @@ def _drift(codec: str, rows: pd.DataFrame, metrics: Sequence[str], limits: Limit
     same = rows[rows["same_pixels"] & (rows["metric_versions"] == rows["metric_versions_reference"])]
     for metric in metrics:
         now, before = _values(same, metric)
-        changed = same[np.abs(now - before) > 1e-6 * np.maximum(np.abs(before), 1)]
+        moved = np.abs(now - before) > 1e-6 * np.maximum(np.abs(before), 1)
+        changed = same[moved | (np.isnan(now) != np.isnan(before))]
         if len(changed):
             message = (
                 f"{metric} differs on {len(changed)} equal images, its version does not: {_places(changed)}"

@@ -176,6 +176,8 @@ def test_equal_pixels_that_measure_differently_fail() -> None:
     changed = results()
     changed.loc[5, "psnr_rgb"] += 0.01
     assert ("metric drift", "fail") in kinds(check(changed, results()))
+    changed.loc[5, "psnr_rgb"] = np.nan  # cannot be computed any more
+    assert ("metric drift", "fail") in kinds(check(changed, results()))
     changed["metric_versions"] = '{"psnr_rgb": "2"}'
     assert check(changed, results()).findings == ()
 
