@@ -201,7 +201,9 @@ def _grid(rows: pd.DataFrame, codec: str, metric: str, rate: str, repeated: bool
         failed=failed,
         lossless=lossless,
         variants=variants,
-        protocols=frozenset(rows.loc[good, "protocol"].unique()) if "protocol" in rows else frozenset(),
+        protocols=frozenset(_protocol_of(str(text), metric) for text in rows.loc[good, "protocol"].unique())
+        if "protocol" in rows
+        else frozenset(),
         statuses=("duplicate_rows",) if repeated else (),
     )
 
@@ -216,6 +218,13 @@ def _images(rows: pd.DataFrame) -> tuple[NDArray[np.intp], tuple[str, ...], tupl
     images = tuple(every_name[i] for i in (pairs // len(contents)).tolist())
     shas = (every_content[i] for i in (pairs % len(contents)).tolist())
     return codes, images, tuple(f"{name}\0{sha}" for name, sha in zip(images, shas, strict=True))
+
+
+def _protocol_of(protocol: str, metric: str) -> str:
+    """Return what of a row's protocol bears on `metric`: the versions of other metrics do not."""
+    fields = json.loads(protocol)
+    versions = fields.get("metrics", {})
+    return json.dumps({**fields, "metrics": {metric: versions.get(metric)}}, sort_keys=True)
 
 
 def _lossless(rows: pd.DataFrame, metric: str) -> Bools:

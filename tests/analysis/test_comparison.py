@@ -195,6 +195,22 @@ def test_null_metrics_are_missing_values_unless_the_images_are_identical() -> No
     assert found.mean_curve.rate.value == pytest.approx(-7)
 
 
+def test_versions_of_other_metrics_do_not_make_protocols_differ() -> None:
+    frame = frame_of(savings_percent=[0, -7])
+    protocols = frame["protocol"].map(json.loads)
+    webp = frame["codec"] == "webp"
+    for metrics, wanted in (
+        ({"psnr_rgb": "1"}, ("ok",)),
+        ({"psnr_rgb": "2", "ms_ssim_rgb": "1"}, ("mixed_protocols",)),
+    ):
+        both = {True: metrics, False: {"psnr_rgb": "1", "ms_ssim_rgb": "1"}}
+        frame["protocol"] = [
+            json.dumps({**fields, "metrics": both[bool(w)]})
+            for fields, w in zip(protocols, webp, strict=True)
+        ]
+        assert compare(frame, "webp", "jpeg", resamples=0).statuses == wanted
+
+
 def test_mixed_protocols_have_no_figure_without_the_override() -> None:
     frame = frame_of(savings_percent=[0, -7])
     frame.loc[frame["codec"] == "webp", "protocol"] = json.dumps({"reference": "float"})
