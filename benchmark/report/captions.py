@@ -115,18 +115,32 @@ def doubts(
 
     `of` says what is shown: the mean curves, whose doubts need no further word, single images, or both.
     """
-    concerned: dict[Status, list[str]] = {}
+    concerned: dict[Status, dict[str, list[str]]] = {}
+    everyone: list[str] = []
     for metric in metrics:
         for comparison in summary.against(metric):
+            everyone.append(comparison.codec)
             for status, places in comparison.doubts.items():
                 shown = [p for p in places if of == "both" or (p == MEAN_CURVES) == (of == "curves")]
                 if status == "published" or (places and not shown):
                     continue
                 metric_name = f"{short_label(metric)}: " if len(metrics) > 1 else ""
                 where = f" ({metric_name}{'; '.join(shown)})" if shown and of != "curves" else ""
-                concerned.setdefault(status, []).append(comparison.codec + where)
-    listed = {status: ", ".join(dict.fromkeys(codecs)) for status, codecs in sorted(concerned.items())}
-    return [f"{codecs}: {MEANING[status]}." for status, codecs in listed.items()]
+                concerned.setdefault(status, {}).setdefault(where, []).append(comparison.codec)
+    return [
+        "; ".join(_named(codecs, everyone) + where for where, codecs in places.items())
+        + f": {MEANING[status]}."
+        for status, places in sorted(concerned.items())
+    ]
+
+
+def _named(codecs: Sequence[str], everyone: Sequence[str]) -> str:
+    """List codecs, as "All but ..." where that is shorter: a caption is to be read."""
+    listed = list(dict.fromkeys(codecs))
+    others = [codec for codec in dict.fromkeys(everyone) if codec not in listed]
+    if len(listed) <= 3 or len(others) > 2:
+        return ", ".join(listed)
+    return f"All but {' and '.join(others)}" if others else "All"
 
 
 def _published(summary: Summary, metrics: Sequence[str]) -> list[str]:

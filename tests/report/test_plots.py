@@ -58,7 +58,7 @@ def test_captions_say_of_which_curves_a_doubt_is() -> None:
     metrics = ["psnr_rgb", "ms_ssim_rgb"]
     assert "75 %" not in captions.rd(summary, metrics)
     said = captions.per_image(summary, metrics)
-    assert "baseline-tcq4 (PSNR: 9 of 24 images), baseline-tcq4 (MS-SSIM: 3 of 24 images): the two" in said
+    assert "baseline-tcq4 (PSNR: 9 of 24 images); baseline-tcq4 (MS-SSIM: 3 of 24 images): the two" in said
     (row,) = tables.rows(summary, "psnr_rgb")
     assert row.statuses == "overlap below 75 (9 of 24 images)"
 
