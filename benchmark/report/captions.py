@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from benchmark.analysis import MEANING, Status
+from benchmark.analysis import MEANING, Comparison, Status
 from benchmark.analysis.figures import MEAN_CURVES
 from benchmark.report import savings as savings_module
 from benchmark.report.layout import rd_window, savings_view
@@ -106,6 +106,18 @@ def times(summary: Summary, metric: str) -> str:
     if no_rate:
         said.append(f"No BD-rate, not shown: {', '.join(no_rate)}.")
     return " ".join([*said, *doubts(summary, [metric])])
+
+
+def status_text(c: Comparison) -> str:
+    """Return what is doubtful of the figure to quote, in short; `doubts` has all of it in words."""
+    of_curves = c.headline == "mean curve"
+    said = []
+    for status, places in c.doubts.items():
+        concerned = [place for place in places if (place == MEAN_CURVES) == of_curves]
+        if concerned or not places:
+            where = f" ({concerned[0]})" if concerned and not of_curves else ""
+            said.append(status.replace("_", " ") + where)
+    return ", ".join(said) or "ok"
 
 
 def doubts(

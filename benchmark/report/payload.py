@@ -213,6 +213,7 @@ def _comparison(c: Comparison, images: Sequence[str]) -> dict[str, Any]:
         "meanHigh": mean.rate.high,
         "quality": mean.quality.value,
         "resamples": c.resamples,
+        "status": captions.status_text(c),
         "statuses": [[status, "; ".join(places)] for status, places in c.doubts.items()],
     }
     if "methods_disagree" in c.statuses:

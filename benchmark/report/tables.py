@@ -88,17 +88,8 @@ def _row(summary: Summary, c: Comparison) -> Row:
         quality=number(c.mean_curve.quality.value, 3, signed=True),
         encode=f"{speed.encode.median:.3g}" if speed else DASH,
         decode=f"{speed.decode.median:.3g}" if speed else DASH,
-        statuses=statuses(c),
+        statuses=captions.status_text(c),
     )
-
-
-def statuses(c: Comparison) -> str:
-    """Return what is doubtful, in short; `captions.doubts` has it in words."""
-    said = [
-        status.replace("_", " ") + (f" ({'; '.join(places)})" if places else "")
-        for status, places in c.doubts.items()
-    ]
-    return ", ".join(said) or "ok"
 
 
 def methods(c: Comparison) -> str:

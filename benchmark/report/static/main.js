@@ -83,14 +83,13 @@ const better = (c) => (c.images ? `${c.better} of ${c.images}` : "\u2013");
 const methods = (c) => (c.methods ? ` (PCHIP ${fixed(c.methods.pchip, 2, true)}, Akima ${fixed(c.methods.akima, 2, true)}, cubic ${fixed(c.methods.cubic, 2, true)})` : "");
 const meaning = (c, s) => DATA.meanings[s] + (s === "methods_disagree" ? methods(c) : "");
 const placed = (text, where) => (where ? `${text} (${where})` : text);
-const statusText = (c) => c.statuses.map(([s, where]) => placed(s.replaceAll("_", " "), where)).join(", ") || "ok";
 const byVerdict = (c) => (isNumber(c.high) && c.high < 0 ? "good" : isNumber(c.low) && c.low > 0 ? "bad" : "");
 
 const BD_COLUMNS = [
   { title: "Codec", hint: "Sorts by name", left: true, text: (c) => c.codec, value: (c) => c.codec },
   { title: "BD-rate", hint: "The figure to quote, in percent: negative is fewer bits at equal quality", text: (c) => percent(c.rate), value: (c) => c.rate, className: byVerdict },
   { title: "95 % interval", hint: "Paired bootstrap over images; sorted by width", text: (c) => interval(c.low, c.high), value: (c) => (isNumber(c.low) ? c.high - c.low : null) },
-  { title: "Status", hint: "What is doubtful in the figure", left: true, text: statusText, value: (c) => c.statuses.length, className: () => "status" },
+  { title: "Status", hint: "What is doubtful in the figure", left: true, text: (c) => c.status, value: (c) => c.statuses.length, className: () => "status" },
   { title: "Figure", hint: "Mean of images where both share operating points, else of the mean curves", left: true, text: (c) => c.headline, value: (c) => c.headline },
   { title: "Of mean curves", hint: "BD-rate of the averaged curves", text: (c) => `${percent(c.meanRate)} ${interval(c.meanLow, c.meanHigh)}`, value: (c) => c.meanRate },
   { title: "Mean of images", hint: "Mean of the per-image BD-rates", text: (c) => `${percent(c.imageRate)} ${interval(c.imageLow, c.imageHigh)}`, value: (c) => c.imageRate },
@@ -129,10 +128,16 @@ function doubts(rows) {
   const said = rows.flatMap((c) => c.statuses.map(([s, where]) => ({ c, s, where })));
   return [...new Set(said.map((d) => d.s))].map((s) => {
     const held = said.filter((d) => d.s === s);
-    const alike = held.length === rows.length && held.length > 1 && s !== "methods_disagree" && held.every((d) => d.where === held[0].where);
-    const codecs = held.map((d) => placed(d.c.codec, d.where) + (s === "methods_disagree" ? methods(d.c) : "")).join(", ");
-    return `${DATA.meanings[s]}: ${alike ? placed("all", held[0].where) : codecs}`;
+    const groups = [...new Set(held.map((d) => d.where))].map((where) => placed(named(held.filter((d) => d.where === where).map((d) => d.c), rows, s), where));
+    return `${DATA.meanings[s]}: ${groups.join("; ")}`;
   });
+}
+
+function named(codecs, rows, status) {
+  if (status === "methods_disagree") return codecs.map((c) => c.codec + methods(c)).join(", ");
+  const others = rows.filter((c) => !codecs.includes(c)).map((c) => c.codec);
+  if (codecs.length < 2 || others.length > 2) return codecs.map((c) => c.codec).join(", ");
+  return others.length ? `all but ${others.join(" and ")}` : "all";
 }
 
 function sentence(rows, metric) {
