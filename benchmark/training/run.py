@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,8 @@ class Run:
         if step % self._recipe.save_every == 0 or finished:
             save_checkpoint(self.last, self.network, self._optimizer, self.course, self._about)
         if step % VALIDATE_EVERY == 0 or finished:
-            draw_course(self.course, self._about["recipe"], self.last.with_name("loss.png"))
+            with suppress(OSError):  # a picture does not end a training
+                draw_course(self.course, self._about["recipe"], self.last.with_name("loss.png"))
 
     def _log(self) -> None:
         window = self.course.window
