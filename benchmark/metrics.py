@@ -12,6 +12,9 @@ import numpy as np
 from benchmark.codecs.base import Image
 from benchmark.errors import BenchError, CodecError, UsageError, did_you_mean
 
+IDENTICAL = "identical images"
+"""How the reason of a PSNR that is null begins where the decoded image equals the original: lossless."""
+
 
 class MetricUndefined(BenchError):  # noqa: N818 (an outcome with a definition: recorded as null and a reason)
     """The metric has no finite value for these images; `reason` says why."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.codecs.base import Image
 from benchmark.jit import compile_kernel
-from benchmark.metrics import MetricUndefined
+from benchmark.metrics import IDENTICAL, MetricUndefined
 
 # Differences of BT.709 full-range planes as integer combinations of the RGB differences, over a divisor:
 # Y' = 0.2126 R + 0.7152 G + 0.0722 B, Cb = (B - Y') / 1.8556, Cr = (R - Y') / 1.5748.
@@ -64,7 +64,7 @@ def _plane_psnr_db(plane: str, sums: _Sums, pixels: int) -> float:
 
 def _psnr_db(squared_error_sum: int, samples: int) -> float:
     if squared_error_sum == 0:
-        raise MetricUndefined("identical images: PSNR is infinite")
+        raise MetricUndefined(f"{IDENTICAL}: PSNR is infinite")
     return 10 * math.log10(255**2 * samples / squared_error_sum)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmark.analysis.status import Status, joined
 from benchmark.errors import AnalysisError, did_you_mean
+from benchmark.metrics import IDENTICAL
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -22,10 +23,6 @@ Metric = Literal["psnr_rgb", "ms_ssim_rgb", "psnr_y", "psnr_yuv"]
 Rate = Literal["bpp", "entropy_bpp"]
 METRICS: tuple[str, ...] = get_args(Metric)
 RATES: tuple[str, ...] = get_args(Rate)
-
-
-LOSSLESS_NOTE = "identical images"
-"""What the reason of a null PSNR says (see `benchmark.psnr`) where the decoded image equals the original."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +231,7 @@ def _lossless(rows: pd.DataFrame, metric: str) -> Bools:
     if "metric_notes" not in rows:
         return infinite
     codes, texts = pd.factorize(rows["metric_notes"], use_na_sentinel=False)
-    found = [LOSSLESS_NOTE in str(json.loads(text).get(metric)) for text in texts.tolist()]
+    found = [IDENTICAL in str(json.loads(text).get(metric)) for text in texts.tolist()]
     noted: Bools = np.array(found, dtype=bool)[codes] | infinite
     return noted
 

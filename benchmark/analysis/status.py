@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
-Status = Literal[
-    "ok",
+CurveStatus = Literal[
     "overlap_below_75",
     "no_overlap",
     "no_rate_overlap",
@@ -14,6 +13,12 @@ Status = Literal[
     "duplicate_points",
     "too_few_points",
     "methods_disagree",
+]
+"""These are said of one pair of curves: the mean curves, or those of an image. The others hold for both."""
+
+Status = Literal[
+    "ok",
+    CurveStatus,
     "partial_dataset",
     "mixed_protocols",
     "mixed_versions",
@@ -30,18 +35,7 @@ Status = Literal[
 MIXED: frozenset[Status] = frozenset({"mixed_protocols", "mixed_versions"})
 """With these there is no figure unless it is asked for (`allow_mixed`)."""
 
-OF_CURVES: frozenset[Status] = frozenset(
-    {
-        "overlap_below_75",
-        "no_overlap",
-        "no_rate_overlap",
-        "non_monotonic",
-        "duplicate_points",
-        "too_few_points",
-        "methods_disagree",
-    }
-)
-"""These are said of one pair of curves: the mean curves, or those of an image. The others hold for both."""
+OF_CURVES: frozenset[Status] = frozenset(get_args(CurveStatus))
 
 MEANING: dict[Status, str] = {
     "ok": "nothing to report",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from benchmark.training.data import Split
 
 Data = Annotated[Path, typer.Option("--data", help="A folder of photographs; never one of the test sets.")]
 Out = Annotated[Path, typer.Option("--out", help="The training's folder; the same call resumes from it.")]
@@ -87,6 +90,7 @@ def finetune(
     """Retrain the decoder on truly quantized latents (the paper's second step)."""
     from benchmark.cli import display
     from benchmark.errors import UsageError
+    from benchmark.training.data import split_photographs
     from benchmark.training.export import check_destination
     from benchmark.training.finetune import base_arm
     from benchmark.training.finetune import finetune as run_finetuning
@@ -102,7 +106,7 @@ def finetune(
     )
     if weights is not None and arm is not None:
         check_destination(weights, arm, base_arm(start))
-    warn_of_other_data(data, start.provenance, from_)
+    warn_of_other_data(data, split_photographs(data), start.provenance, from_)
     with display.TrainingProgress() as progress:
         last = run_finetuning(loaded, start, data, out, device=device, progress=progress)
     finish(last, weights, arm)
@@ -136,15 +140,17 @@ def calibrate(
     if not points:
         raise UsageError(f"no weights for arm {arm!r} in {folder}; train some, or give another --weights")
     check_writable(folder, "--weights")
+    split = split_photographs(data)
+    networks = {}
     for point in points:
-        warn_of_other_data(data, load_model(arm, point, folder)[1].provenance, f"{arm} {point:g}")
-    held_out = load_held_out(split_photographs(data).held_out, "cpu")
+        networks[point], info = load_model(arm, point, folder)
+        warn_of_other_data(data, split, info.provenance, f"{arm} {point:g}")
+    held_out = load_held_out(split.held_out, "cpu")
     models = [(point, name) for point in points for name in quantizer or CALIBRATED]
     with display.bars() as bars:
         task = bars.add_task("evaluations", total=len(models) * EVALUATIONS)
         for done, (point, name) in enumerate(models, start=1):
-            network, _ = load_model(arm, point, folder)
-            found = choose(network, point, held_out, name, progress=lambda *_: bars.advance(task))
+            found = choose(networks[point], point, held_out, name, progress=lambda *_: bars.advance(task))
             bars.update(task, completed=done * EVALUATIONS)
             update_settings(folder, arm, point, {name: found.settings})
             quality = ", ".join(f"{key} {value:.4f}" for key, value in found.quality.items())
@@ -186,13 +192,12 @@ def settle(device: str, threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def warn_of_other_data(data: Path, provenance: Mapping[str, Any], name: str) -> None:
+def warn_of_other_data(data: Path, split: Split, provenance: Mapping[str, Any], name: str) -> None:
     """Warn if the model `name` was trained on other photographs: it may have seen those now held out."""
     from benchmark.cli import display
-    from benchmark.training.data import split_photographs
 
     trained_on = provenance.get("data_sha256")
-    if trained_on is not None and trained_on != split_photographs(data).digest():
+    if trained_on is not None and trained_on != split.digest():
         display.warn(
             f"{name} was trained on another set of photographs than {data}: some that are held out now may "
             f"be among them, and held-out figures too good"
