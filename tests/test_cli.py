@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmark.images import load_image, save_png
-from benchmark.results import Store, read_results
+from benchmark.results.store import Store, read_results
 
 ROOT = Path(__file__).parent.parent
 

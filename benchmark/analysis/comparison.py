@@ -44,7 +44,7 @@ def compare(
     """Compare `codec` with `anchor`: two codecs of one frame, or of two, or a codec with a published curve.
 
     Args:
-        frame: results with Record's columns (`benchmark.results.read_results`).
+        frame: results with Record's columns (`benchmark.results.store.read_results`).
         codec: a codec of `frame`.
         anchor: a codec of `anchor_frame` (of `frame` if that is not given), or a published curve.
         metric: psnr_rgb, ms_ssim_rgb (compared in dB), psnr_y or psnr_yuv.

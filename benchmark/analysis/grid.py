@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmark.analysis.status import Status, joined
 from benchmark.errors import AnalysisError, did_you_mean
-from benchmark.metrics import IDENTICAL
+from benchmark.metrics.base import IDENTICAL
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -32,10 +32,10 @@ from benchmark.errors import AnalysisError, CodecUnavailableError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.datasets import Dataset
-    from benchmark.results import Record
-    from benchmark.runner import Codecs, Outcome
-    from benchmark.suite import Suite, Task
+    from benchmark.data.find import Dataset
+    from benchmark.results.store import Record
+    from benchmark.runs.runner import Codecs, Outcome
+    from benchmark.runs.suite import Suite, Task
     from benchmark.training.checkpoint import Course
 
 LOG_EVERY_SECONDS = 10.0
@@ -224,7 +224,7 @@ def _duration(seconds: float) -> str:
 
 def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> None:
     """Print the mean results of the suite's codecs, how they compare, and what became of the run."""
-    from benchmark.plan import read_planned
+    from benchmark.results.plan import read_planned
 
     frame = read_planned(folder)
     frame = frame[frame["codec"].isin(list(codecs.versions))]

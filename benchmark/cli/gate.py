@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from benchmark.analysis.check import GateReport
+    from benchmark.gate.check import GateReport
 
 reference_app = typer.Typer(help="Results of record.", no_args_is_help=True)
 
@@ -55,10 +55,10 @@ def check(
     out: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
 ) -> None:
     """Check results against a reference. Exit codes: 0 pass, 1 regression, 2 bad input, 3 inconclusive."""
-    from benchmark.analysis.check import check as compare_results
-    from benchmark.analysis.findings import Limits
-    from benchmark.analysis.reference import load_reference
-    from benchmark.plan import read_planned
+    from benchmark.gate.check import check as compare_results
+    from benchmark.gate.findings import Limits
+    from benchmark.gate.reference import load_reference
+    from benchmark.results.plan import read_planned
 
     report = compare_results(
         read_planned(results / suite),
@@ -76,10 +76,10 @@ def check(
 
 
 def _write(report: GateReport, format_: Format, out: Path | None) -> None:
-    from benchmark.analysis import gate_formats
+    from benchmark.gate import formats as gate_formats
 
     if format_ is Format.terminal:
-        from benchmark.cli.gate_table import print_report
+        from benchmark.gate.terminal import print_report
 
         print_report(report, out)
         return
@@ -113,7 +113,7 @@ def update(
     ] = False,
 ) -> None:
     """Make a complete run the results of record; partial or failed runs are refused."""
-    from benchmark.analysis.reference import promote
+    from benchmark.gate.reference import promote
 
     done = promote(suite, results / suite, message, to, allow_removed=allow_removed)
     typer.echo(

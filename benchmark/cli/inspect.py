@@ -48,7 +48,7 @@ def _codecs() -> Iterable[Sequence[str]]:
 
 
 def _suites() -> Iterable[Sequence[str]]:
-    from benchmark.suite import builtin_suites, parse_toml
+    from benchmark.runs.suite import builtin_suites, parse_toml
 
     yield "SUITE", "DATASET", ""
     for name, path in builtin_suites().items():
@@ -57,7 +57,7 @@ def _suites() -> Iterable[Sequence[str]]:
 
 
 def _datasets() -> Iterable[Sequence[str]]:
-    from benchmark.datasets import list_datasets
+    from benchmark.data.find import list_datasets
 
     yield "DATASET", "IMAGES", ""
     for manifest in list_datasets():
@@ -66,7 +66,7 @@ def _datasets() -> Iterable[Sequence[str]]:
 
 
 def _metrics() -> Iterable[Sequence[str]]:
-    from benchmark.metrics import METRICS
+    from benchmark.metrics.base import METRICS
 
     yield "METRIC", "VERSION", "UNIT", ""
     for name, metric in METRICS.items():
@@ -104,7 +104,7 @@ def _codec_health() -> Iterable[Sequence[str]]:
 
 
 def _dataset_health(data_dir: Path | None) -> Iterable[Sequence[str]]:
-    from benchmark.datasets import list_datasets, list_places
+    from benchmark.data.find import list_datasets, list_places
 
     for manifest in list_datasets():
         try:
@@ -147,8 +147,8 @@ def _machine() -> Iterable[Sequence[str]]:
 
 def fetch(name: Annotated[str, typer.Argument(help="A data set (`bench list datasets`).")]) -> None:
     """Download a data set unless it is here already, check it, and say where it lies."""
-    from benchmark import datasets
     from benchmark.cli.display import download
+    from benchmark.data import find as datasets
 
     folder = datasets.fetch(name, download())
     typer.echo(f"{name}: complete in {folder}")

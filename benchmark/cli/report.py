@@ -61,7 +61,9 @@ def report(
 ) -> None:
     """Write plots, tables and a page of a suite's results, and print the BD-rate tables."""
     from benchmark.cli import display
-    from benchmark.report import request, tables, write
+    from benchmark.report import read as request
+    from benchmark.report import write
+    from benchmark.report.tables import write as tables
 
     formats = write.check_formats(format or [])
     with write.drawing_processes(formats) as executor:
@@ -106,7 +108,8 @@ def compare(
 ) -> None:
     """Compare two codecs of one suite, or one codec in two result sets: negative is fewer bits in A."""
     from benchmark.cli import display
-    from benchmark.report import comparing, request
+    from benchmark.report import comparing
+    from benchmark.report import read as request
 
     frames: tuple[pd.DataFrame, pd.DataFrame | None]
     read = partial(request.read, remark=display.warn)
@@ -131,7 +134,8 @@ def verify(
 ) -> None:
     """Compare what was measured here with the published figure of the same codec, point by point."""
     from benchmark.cli import display
-    from benchmark.report import request, verifying
+    from benchmark.report import read as request
+    from benchmark.report import verifying
 
     if list_:
         _show(verifying.published_table())

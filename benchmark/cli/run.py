@@ -12,8 +12,8 @@ from benchmark.cli import FAILED
 from benchmark.errors import UsageError
 
 if TYPE_CHECKING:
-    from benchmark.cluster import ClusterExecutor
-    from benchmark.workers import LocalExecutor
+    from benchmark.runs.cluster import ClusterExecutor
+    from benchmark.runs.workers import LocalExecutor
 
 run_app = typer.Typer(help="Measure.", no_args_is_help=True)
 
@@ -57,13 +57,13 @@ def suite(
     scheduler: Annotated[str | None, typer.Option(help="Run on a Dask cluster: tcp://HOST:8786.")] = None,
 ) -> None:
     """Measure every codec of a suite at every point on every image, but for what is measured already."""
-    from benchmark import runner
     from benchmark.cli import display
-    from benchmark.datasets import find_dataset
-    from benchmark.evaluate import RunContext
-    from benchmark.plan import write_plan
-    from benchmark.results import Store, set_aside
-    from benchmark.suite import load_suite, select_images, suite_file
+    from benchmark.data.find import find_dataset
+    from benchmark.results.plan import write_plan
+    from benchmark.results.store import Store, set_aside
+    from benchmark.runs import runner
+    from benchmark.runs.evaluate import RunContext
+    from benchmark.runs.suite import load_suite, select_images, suite_file
 
     if scheduler and timeout:
         raise UsageError(
@@ -113,11 +113,11 @@ def suite(
 
 def _executor(scheduler: str | None, jobs: int, timeout: float | None) -> LocalExecutor | ClusterExecutor:
     if scheduler:
-        from benchmark.cluster import ClusterExecutor
+        from benchmark.runs.cluster import ClusterExecutor
 
         return ClusterExecutor(scheduler)
     from benchmark.environment import cores
-    from benchmark.workers import LocalExecutor
+    from benchmark.runs.workers import LocalExecutor
 
     return LocalExecutor(jobs, max(1, cores() // jobs), timeout)
 
@@ -129,7 +129,7 @@ def encode(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
 ) -> None:
     """Encode an image into a file that `bench decode` can read without being told the codec."""
-    from benchmark import container
+    from benchmark.codecs import container
     from benchmark.images import load_image
 
     loaded = load_image(source)
@@ -153,7 +153,7 @@ def decode(
     ] = None,
 ) -> None:
     """Decode a file that `bench encode` wrote, or with --codec a bare bitstream, to PNG."""
-    from benchmark import container
+    from benchmark.codecs import container
     from benchmark.images import save_png
 
     if target.suffix.lower() != ".png":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.codecs.base import Codec, Image, note
 from benchmark.errors import BitstreamError, CodecUnavailableError, PointError, WeightsError
-from benchmark.learned import bitstream
+from benchmark.learned.coding import bitstream
 from benchmark.learned.weights import (
     MANIFEST,
     available,
@@ -22,7 +22,7 @@ from benchmark.learned.weights import (
 
 if TYPE_CHECKING:
     from benchmark.learned.model import CodingModel
-    from benchmark.learned.quantizers import QuantizerSettings
+    from benchmark.learned.quantizers.base import QuantizerSettings
 
 _WARM_UP_SIDE = 64
 
@@ -154,7 +154,7 @@ def _load(
     `entry` is part of the key, so that weights and settings replaced on disk are loaded anew.
     """
     from benchmark.learned.model import CodingModel
-    from benchmark.learned.quantizers import NAMES, get_quantizer
+    from benchmark.learned.quantizers.base import NAMES, get_quantizer
 
     network, info = load_model(arm, lmbda, folder)
     defaults = {name: get_quantizer(name).default_settings() for name in NAMES}

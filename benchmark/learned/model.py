@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from benchmark.codecs.base import Image
 from benchmark.errors import BitstreamError
-from benchmark.learned.bitstream import MODEL_ID_BYTES, Container, Header, latent_seed, stored_delta
-from benchmark.learned.hyper import HyperLatents, HyperSynthesis
-from benchmark.learned.inference import LATENT_STRIDE, Transforms
-from benchmark.learned.latents import index_coder
-from benchmark.learned.network import DOWNSAMPLING, MeanScaleHyperprior
-from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
+from benchmark.learned.architectures.mean_scale import DOWNSAMPLING, MeanScaleHyperprior
+from benchmark.learned.architectures.transforms import LATENT_STRIDE, Transforms
+from benchmark.learned.coding.bitstream import MODEL_ID_BYTES, Container, Header, latent_seed, stored_delta
+from benchmark.learned.coding.indices import index_coder
+from benchmark.learned.exact.hyper import HyperLatents, HyperSynthesis
+from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from benchmark.files import write_atomically
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from benchmark.learned.network import MeanScaleHyperprior
-    from benchmark.learned.quantizers import QuantizerSettings
+    from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
+    from benchmark.learned.quantizers.base import QuantizerSettings
 
 MANIFEST = "manifest.json"
 _METADATA_KEY = "bench"
@@ -88,7 +88,7 @@ def load_model(arm: str, lmbda: float, folder: Path | None = None) -> tuple[Mean
     Raises WeightsError if there are no such weights (saying which exist), or if the file is missing,
     truncated, altered, or does not fit the network.
     """
-    from benchmark.learned.network import network_from_state_dict
+    from benchmark.learned.architectures.mean_scale import network_from_state_dict
 
     folder = folder or weights_folder()
     entry = _find_entry(folder, arm, lmbda)
@@ -283,7 +283,7 @@ def _to_half(state: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[st
 
 
 def _info_from(metadata: dict[str, Any]) -> ModelInfo:
-    from benchmark.learned.quantizers import QuantizerSettings
+    from benchmark.learned.quantizers.base import QuantizerSettings
 
     settings = {name: QuantizerSettings(**fields) for name, fields in metadata["settings"].items()}
     return ModelInfo(

@@ -8,7 +8,7 @@ from typing import Literal
 from benchmark.analysis import MEANING, Comparison, Status
 from benchmark.analysis.figures import MEAN_CURVES
 from benchmark.report import savings as savings_module
-from benchmark.report.layout import rd_window, savings_view
+from benchmark.report.figures.layout import rd_window, savings_view
 from benchmark.report.summary import Summary
 
 DATASET_TITLES = {"kodak": "Kodak", "tecnick": "TecNick", "demo": "Demo"}

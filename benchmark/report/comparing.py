@@ -12,8 +12,9 @@ from benchmark.analysis import compare as compare_codecs
 from benchmark.analysis.published import list_curves, load
 from benchmark.analysis.status import MIXED
 from benchmark.errors import AnalysisError
-from benchmark.report import captions, tables
+from benchmark.report import captions
 from benchmark.report.summary import FIGURE_METRICS
+from benchmark.report.tables import write as tables
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -10,8 +10,9 @@ import pandas as pd
 from benchmark.analysis import MEANING, mean_curves
 from benchmark.analysis.published import Publication, list_curves, load, verify, yardsticks
 from benchmark.errors import AnalysisError
-from benchmark.report import captions, tables
+from benchmark.report import captions
 from benchmark.report.summary import FIGURE_METRICS
+from benchmark.report.tables import write as tables
 
 if TYPE_CHECKING:
     from rich.table import Table

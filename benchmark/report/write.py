@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import StoreError, UsageError, did_you_mean
-from benchmark.report import tables
 from benchmark.report.summary import Summary
+from benchmark.report.tables import write as tables
 
 if TYPE_CHECKING:
-    from benchmark.report.plots import Plot
+    from benchmark.report.figures.draw import Plot
 
 DRAWING_PROCESSES = 2
 PLOT_FORMATS = ("pdf", "svg", "png")
@@ -59,7 +59,7 @@ def _cores() -> int:
 
 def _load_drawing() -> None:
 
-    import benchmark.report.plots  # noqa: F401 (loaded for the figures to come)
+    import benchmark.report.figures.draw  # noqa: F401 (loaded for the figures to come)
 
 
 def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ def write_report(
             return _write(
                 summary, folder, results, wanted, [], data_dir=data_dir, inline_images=inline_images
             )
-        from benchmark.report.plots import Drawing
+        from benchmark.report.figures.draw import Drawing
 
         with Drawing(summary, folder / "plots", plot_formats, max_bpp, executor) as drawing:
             return _write(
@@ -130,8 +130,8 @@ def _write(
         files.append(_text(folder / "plots" / "captions.txt", captions + "\n"))
     files += _tables(summary, folder / "tables", wanted)
     if "html" in wanted:
-        from benchmark.report.html import MAX_PAGE_BYTES, render_page
-        from benchmark.report.kept import viewer_data
+        from benchmark.report.page.html import MAX_PAGE_BYTES, render_page
+        from benchmark.report.page.kept import viewer_data
         from benchmark.report.published import library
 
         kept, remarks = viewer_data(summary.rows, results, folder, data_dir, inline=inline_images)
@@ -159,7 +159,7 @@ def _tables(summary: Summary, folder: Path, wanted: Sequence[str]) -> list[Path]
     if "markdown" in wanted:
         files.append(_text(folder / "bd-rate.md", tables.markdown(summary)))
     if "latex" in wanted:
-        from benchmark.report.plots import short_name
+        from benchmark.report.figures.draw import short_name
 
         files += [
             _text(folder / f"bd-rate-{short_name(m)}.tex", tables.latex(summary, m)) for m in summary.metrics

@@ -14,8 +14,8 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from benchmark.errors import TrainingError
-from benchmark.learned.network import MeanScaleHyperprior
-from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
+from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
 from benchmark.training.coding import Latents, LoopQuantizer, encode_frozen
 from benchmark.training.finetune import decode_quantized
 from benchmark.training.objective import mean_quality

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.learned.network import MeanScaleHyperprior
-from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
+from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
 from benchmark.learned.tables import SCALE_TABLE, SCALES, index_bits
 
 _LOG_FIRST = math.log(float(SCALE_TABLE[0]))

@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmark.codecs.base import Image
 from benchmark.errors import TrainingError
 from benchmark.images import load_image
-from benchmark.learned.network import DOWNSAMPLING
+from benchmark.learned.architectures.mean_scale import DOWNSAMPLING
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
 _LOSSY = {".jpg", ".jpeg"}

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from benchmark.errors import TrainingError
-from benchmark.learned.quantizers import QuantizerSettings
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.weights import available, write_weights
 from benchmark.training.checkpoint import check_writable
 from benchmark.training.sources import Source

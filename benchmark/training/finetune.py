@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import CodecError, TrainingError
-from benchmark.learned.network import MeanScaleHyperprior
-from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
+from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
 from benchmark.training.coding import Latents, LoopQuantizer, encode_frozen
 from benchmark.training.data import RandomCrops, load_for_training, load_held_out, split_photographs
 from benchmark.training.objective import PEAK_SQUARED, RateDistortion, mean_quality

@@ -1,4 +1,4 @@
-"""Makes the numbers of `benchmark/learned/fitted.py` from latents of trained networks.
+"""Makes the numbers of `benchmark/learned/quantizers/fits.py` from latents of trained networks.
 
 Usage: python -m benchmark.training.fit_tables PHOTOGRAPHS WEIGHTS...
 It prints the fit of each quantizer as source code. The photographs are those that trainings learn from, never
@@ -20,7 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.learned.fitted import (
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
+from benchmark.learned.quantizers.base import FittedQuantizer, QuantizerSettings, Rdoq, Tcq, get_quantizer
+from benchmark.learned.quantizers.fits import (
     FIRST_OCTAVE,
     FITS,
     OCTAVE_STEP,
@@ -30,8 +32,6 @@ from benchmark.learned.fitted import (
     SCALE_STEP,
     Fit,
 )
-from benchmark.learned.network import MeanScaleHyperprior
-from benchmark.learned.quantizers import FittedQuantizer, QuantizerSettings, Rdoq, Tcq, get_quantizer
 from benchmark.learned.tables import ESCAPE_FLOOR, SCALE_TABLE, SCALES, WIDE
 from benchmark.training.coding import encode_frozen, nearest_scales, scale_position
 from benchmark.training.data import RandomCrops, load_for_training, split_photographs

@@ -9,7 +9,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor
 
-from benchmark.learned.network import MeanScaleHyperprior
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.training.recipe import Proxy
 
 PEAK_SQUARED = 255.0**2

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from benchmark.learned.quantizers import QuantizerSettings
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.training.data import Split
 from benchmark.training.recipe import Schedule
 from benchmark.training.sources import Source

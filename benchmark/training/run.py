@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import BenchError, TrainingError
-from benchmark.learned.network import MeanScaleHyperprior
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.training.checkpoint import (
     Course,
     check_writable,

@@ -16,7 +16,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmark.errors import TrainingError, WeightsError
-from benchmark.learned.network import MeanScaleHyperprior, network_from_state_dict, trained_state
+from benchmark.learned.architectures.mean_scale import (
+    MeanScaleHyperprior,
+    network_from_state_dict,
+    trained_state,
+)
 from benchmark.learned.weights import ModelInfo, content_sha256, read_weights
 from benchmark.training.checkpoint import read_checkpoint
 

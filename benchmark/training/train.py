@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from benchmark.errors import WeightsError
-from benchmark.learned.network import MeanScaleHyperprior, load_tensors
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior, load_tensors
 from benchmark.training.data import RandomCrops, load_for_training, load_held_out, split_photographs
 from benchmark.training.objective import forward, validate
 from benchmark.training.provenance import describe

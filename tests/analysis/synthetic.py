@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from benchmark.results import SCHEMA
+from benchmark.results.store import SCHEMA
 
 PROTOCOL = json.dumps({"reference": "rgb8", "metrics": {"psnr_rgb": "1"}})
 

@@ -19,7 +19,7 @@ from benchmark.codecs import CodecEntry, codec_entry, make_codec, registry
 from benchmark.codecs.base import Codec, Image
 from benchmark.errors import BitstreamError, CodecUnavailableError, UsageError
 from benchmark.images import save_png
-from benchmark.results import read_results
+from benchmark.results.store import read_results
 
 ROOT = Path(__file__).parents[2]
 IMAGE: Image = np.random.default_rng(0).integers(0, 256, (20, 33, 3), dtype=np.uint8)

@@ -19,15 +19,16 @@ from numpy.typing import NDArray
 from benchmark.codecs import CodecEntry, null, pillow, registry
 from benchmark.codecs.base import Codec, Image, note
 from benchmark.errors import CodecError
-from benchmark.evaluate import RunContext, evaluate
 from benchmark.images import rgb_to_ycbcr
-from benchmark.learned import bitstream, latents
+from benchmark.learned.coding import bitstream
+from benchmark.learned.coding import indices as latents
 from benchmark.learned.model import CodingModel
-from benchmark.learned.quantizers import Quantizer, QuantizerSettings, Scalar, Tcq, get_quantizer
+from benchmark.learned.quantizers.base import Quantizer, QuantizerSettings, Scalar, Tcq, get_quantizer
 from benchmark.learned.tables import PmfTables
-from benchmark.records import Record
-from benchmark.results import SCHEMA
-from benchmark.suite import Task
+from benchmark.results.records import Record
+from benchmark.results.store import SCHEMA
+from benchmark.runs.evaluate import RunContext, evaluate
+from benchmark.runs.suite import Task
 
 IMAGES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 CROP = (232, 248)

@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 from faulty import FAULTS, HARDER, IMAGES, POINTS, Fault, measure, planted, write_images
 
-from benchmark.analysis.check import GateReport, check
-from benchmark.analysis.gate_formats import in_words
+from benchmark.gate.check import GateReport, check
+from benchmark.gate.formats import in_words
 
 
 def caught_by(report: GateReport) -> str:

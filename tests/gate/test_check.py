@@ -1,20 +1,15 @@
 """The gate on synthetic results: it fails for what is worse, and only for that."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
-
 from synthetic import frame_of
 
-from benchmark.analysis.check import GateReport, check
-from benchmark.analysis.findings import Limits
 from benchmark.errors import AnalysisError
+from benchmark.gate.check import GateReport, check
+from benchmark.gate.findings import Limits
 
 ARMS = ("baseline", "jpeg")
 

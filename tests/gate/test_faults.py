@@ -10,7 +10,7 @@ import pytest
 import torch
 from faulty import FAULTS, Fault, measure, planted, write_images
 
-from benchmark.analysis.check import check
+from benchmark.gate.check import check
 from benchmark.learned.weights import available, weights_folder
 
 CODECS = ("jpeg", "null")

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -13,19 +12,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from synthetic import frame_of
 from typer.testing import CliRunner, Result
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
-
-from synthetic import frame_of
-
-from benchmark.analysis.check import check
-from benchmark.analysis.findings import Limits
-from benchmark.analysis.gate_formats import to_annotations, to_json, to_junit, to_markdown
-from benchmark.analysis.reference import load_reference, promote
 from benchmark.cli import build_app
 from benchmark.errors import AnalysisError, BenchError, StoreError
-from benchmark.results import SCHEMA, read_results
+from benchmark.gate.check import check
+from benchmark.gate.findings import Limits
+from benchmark.gate.formats import to_annotations, to_json, to_junit, to_markdown
+from benchmark.gate.reference import load_reference, promote
+from benchmark.results.store import SCHEMA, read_results
 
 EVIL = "<script>|`x`\n::error::y"
 Bench = Callable[..., Result]
@@ -142,7 +138,7 @@ def test_promotion_refuses_what_is_not_whole(tmp_path: Path, frame: pd.DataFrame
 
 
 def test_json_obeys_its_schema(frame: pd.DataFrame) -> None:
-    schema = json.loads((files("benchmark.analysis") / "check.schema.json").read_text())
+    schema = json.loads((files("benchmark.gate") / "check.schema.json").read_text())
     broken = worse(frame)
     broken.loc[0, "status"] = "failed"
     for current, limits in ((frame, Limits()), (broken, Limits(slowdown_fails=True))):

@@ -19,10 +19,10 @@ import torch
 from tiny_model import photograph_like, tiny_model
 
 from benchmark.errors import BitstreamError
-from benchmark.learned.bitstream import Container, latent_seed, pack, unpack
-from benchmark.learned.latents import index_coder
+from benchmark.learned.coding.bitstream import Container, latent_seed, pack, unpack
+from benchmark.learned.coding.indices import index_coder
 from benchmark.learned.model import CodingModel
-from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
 
 LIMIT_SECONDS = 1.0
 SIZES = ((1, 1), (70, 40), (128, 128))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.errors import BitstreamError
-from benchmark.learned.bitstream import QUANTIZER_IDS, Container, Header, pack, stored_delta, unpack
+from benchmark.learned.coding.bitstream import QUANTIZER_IDS, Container, Header, pack, stored_delta, unpack
 
 HEADER = Header(bytes(range(4)), 768, 512, "tcq8", stored_delta(0.65))
 EXAMPLE = Container(HEADER, b"hyper", b"latents")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tiny_model import tiny_network
 
 from benchmark.errors import BitstreamError, CodecError
-from benchmark.learned.entropy import AnsCoder, check_end, from_bytes, to_bytes
-from benchmark.learned.hyper import HyperLatents, HyperSynthesis, scale_indices
-from benchmark.learned.latents import index_coder
-from benchmark.learned.quantizers import NAMES, QuantizerSettings, get_quantizer
+from benchmark.learned.coding.ans import AnsCoder, check_end, from_bytes, to_bytes
+from benchmark.learned.coding.indices import index_coder
+from benchmark.learned.exact.hyper import HyperLatents, HyperSynthesis, scale_indices
+from benchmark.learned.quantizers.base import NAMES, QuantizerSettings, get_quantizer
 from benchmark.learned.tables import SCALE_TABLE
 
 SEED = 0xDEADBEEF

@@ -15,9 +15,9 @@ from tiny_model import photograph_like, tiny_network
 from benchmark.codecs import make_codec
 from benchmark.codecs.base import collect_facts
 from benchmark.errors import BitstreamError, CodecUnavailableError, PointError
-from benchmark.learned import bitstream
-from benchmark.learned.bitstream import Container, pack, unpack
-from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
+from benchmark.learned.coding import bitstream
+from benchmark.learned.coding.bitstream import Container, pack, unpack
+from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
 from benchmark.learned.weights import update_settings, write_weights
 
 CODECS = ("baseline", "baseline-rdoq", "baseline-tcq4", "baseline-tcq8")

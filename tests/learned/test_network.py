@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import WeightsError
-from benchmark.learned.network import (
+from benchmark.learned.architectures.mean_scale import (
     GDN,
     MeanScaleHyperprior,
     dct_basis,

@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from benchmark.errors import CodecError, UsageError
 from benchmark.learned import tables
-from benchmark.learned.quantizers import (
+from benchmark.learned.quantizers.base import (
     DEADZONE_ROUNDING,
     LARGEST_UNITS,
     NAMES,

@@ -9,8 +9,8 @@ import pytest
 import torch
 from tiny_model import photograph_like, tiny_network
 
-from benchmark.learned.hyper import HyperSynthesis
-from benchmark.learned.inference import Transforms
+from benchmark.learned.architectures.transforms import Transforms
+from benchmark.learned.exact.hyper import HyperSynthesis
 
 SIZES = [(64, 64), (64, 320), (192, 448), (384, 128)]
 

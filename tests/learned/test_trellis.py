@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from benchmark.learned import trellis
-from benchmark.learned.trellis import TCQ4, TCQ8, Trellis, rate_table
+from benchmark.learned.quantizers import trellis
+from benchmark.learned.quantizers.trellis import TCQ4, TCQ8, Trellis, rate_table
 
 Floats = NDArray[np.float32]
 MACHINES = [pytest.param(TCQ4, id="tcq4"), pytest.param(TCQ8, id="tcq8")]

@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from benchmark.learned import trellis
-from benchmark.learned.trellis import TCQ4, TCQ8, Trellis, rate_table
+from benchmark.learned.quantizers import trellis
+from benchmark.learned.quantizers.trellis import TCQ4, TCQ8, Trellis, rate_table
 
 Floats = NDArray[np.float64]
 FREE = rate_table(np.zeros((2, 1, 1), np.float32), np.ones(1, np.int32))

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import WeightsError
-from benchmark.learned.network import MeanScaleHyperprior, trained_state
-from benchmark.learned.quantizers import QuantizerSettings
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior, trained_state
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.weights import (
     available,
     content_sha256,

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark.learned.hyper import _LARGEST_ACTIVATION, _on_grid
-from benchmark.learned.winograd import (
+from benchmark.learned.exact.hyper import _LARGEST_ACTIVATION, _on_grid
+from benchmark.learned.exact.winograd import (
     INPUT_GROWTH,
     WEIGHT_BITS,
     WEIGHT_GROWTH,

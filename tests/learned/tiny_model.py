@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.learned.model import CodingModel
-from benchmark.learned.network import MeanScaleHyperprior
 
 IDENTITY = "c0ffee" * 10 + "beef"
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmark.learned.latents import index_coder
-from benchmark.learned.network import MeanScaleHyperprior
-from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
+from benchmark.learned.coding.indices import index_coder
+from benchmark.learned.quantizers.base import get_quantizer
 from benchmark.learned.tables import SCALE_TABLE
 
 with warnings.catch_warnings():

@@ -22,11 +22,11 @@ import torch
 from PIL import Image as PillowImage
 
 from benchmark.codecs.base import Image
-from benchmark.learned.bitstream import pack, unpack
-from benchmark.learned.latents import index_coder
+from benchmark.learned.architectures.mean_scale import network_from_state_dict
+from benchmark.learned.coding.bitstream import pack, unpack
+from benchmark.learned.coding.indices import index_coder
 from benchmark.learned.model import CodingModel
-from benchmark.learned.network import network_from_state_dict
-from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -18,9 +18,9 @@ import pytorch_msssim
 import torch
 
 from benchmark.codecs.base import Image
-from benchmark.datasets import find_dataset
+from benchmark.data.find import find_dataset
 from benchmark.images import load_image
-from benchmark.ms_ssim import MIN_SIDE_PIXELS, ms_ssim_rgb
+from benchmark.metrics.ms_ssim import MIN_SIDE_PIXELS, ms_ssim_rgb
 
 
 def jpeg(image: Image, quality: int) -> Image:

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.results import SCHEMA, TABLE
+from benchmark.results.store import SCHEMA, TABLE
 
 CODECS, POINTS = 10, 10
 WIDTH, HEIGHT = 768, 512

@@ -12,7 +12,7 @@ import warnings
 
 import torch
 
-from benchmark.learned.network import GDN, MeanScaleHyperprior
+from benchmark.learned.architectures.mean_scale import GDN, MeanScaleHyperprior
 from benchmark.training.objective import forward
 
 with warnings.catch_warnings():

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.learned.quantizers import NAMES, Bytes, Indices, Tcq, _tcq_costs, get_quantizer
+from benchmark.learned.quantizers.base import NAMES, Bytes, Indices, Tcq, _tcq_costs, get_quantizer
 from benchmark.learned.tables import SCALE_TABLE
 
 Floats = NDArray[np.float32]

@@ -35,12 +35,12 @@ PROFILE = """
 import time
 from pathlib import Path
 marks = [time.perf_counter()]
-import benchmark.evaluate as e
+import benchmark.runs.evaluate as e
 marks.append(time.perf_counter())
-from benchmark.datasets import find_dataset
-from benchmark.suite import load_suite
+from benchmark.data.find import find_dataset
+from benchmark.runs.suite import load_suite
 from benchmark.codecs.base import collect_facts
-import benchmark.metrics as m, numpy as np, hashlib
+import benchmark.metrics.base as m, numpy as np, hashlib
 suite = load_suite({suite!r})
 tasks = suite.tasks(find_dataset(suite.dataset))[:19 * 6]
 for t in tasks[:1]:

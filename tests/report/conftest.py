@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from report_small_run import SUITE, SmallRun, photograph
 
-from benchmark.report import request, write
-from benchmark.results import read_results
+from benchmark.report import read as request
+from benchmark.report import write
+from benchmark.results.store import read_results
 
 
 @pytest.fixture(scope="session")

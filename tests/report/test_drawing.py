@@ -11,7 +11,7 @@ from report_small_run import SmallRun
 from typer.testing import CliRunner
 
 from benchmark.cli import build_app
-from benchmark.report.plots import Drawing
+from benchmark.report.figures.draw import Drawing
 from benchmark.report.write import drawing_processes
 
 

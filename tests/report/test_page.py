@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from report_small_run import EVIL, SmallRun
 
-from benchmark.report.html import MAX_PAGE_BYTES, embedded_json
+from benchmark.report.page.html import MAX_PAGE_BYTES, embedded_json
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

@@ -12,11 +12,14 @@ from report_small_run import EVIL, SmallRun
 
 from benchmark.analysis import Curve
 from benchmark.analysis.grid import Coverage
-from benchmark.report import captions, layout, request, tables
-from benchmark.report.plots import draw_all
+from benchmark.report import captions
+from benchmark.report import read as request
+from benchmark.report.figures import layout
+from benchmark.report.figures.draw import draw_all
+from benchmark.report.figures.per_image import MAX_DOTS, swarm, thinned
 from benchmark.report.savings import Savings
-from benchmark.report.strips import MAX_DOTS, swarm, thinned
 from benchmark.report.style import COLOURS, MARKERS, styles
+from benchmark.report.tables import write as tables
 
 
 def curve(label: str, rates: list[float], qualities: list[float]) -> Curve:

@@ -10,16 +10,17 @@ from report_small_run import photograph
 from typer.testing import CliRunner, Result
 
 from benchmark.analysis import compare, compare_all, comparison_table
-from benchmark.analysis.check import check
-from benchmark.analysis.reference import promote
 from benchmark.cli import build_app
 from benchmark.errors import AnalysisError
-from benchmark.report import captions, request
+from benchmark.gate.check import check
+from benchmark.gate.reference import promote
+from benchmark.report import captions
+from benchmark.report import read as request
 from benchmark.report.comparing import compare_text
-from benchmark.report.kept import viewer_data
-from benchmark.report.plots import plan_plots
-from benchmark.report.timeplot import time_points
-from benchmark.results import read_results
+from benchmark.report.figures.draw import plan_plots
+from benchmark.report.figures.time import time_points
+from benchmark.report.page.kept import viewer_data
+from benchmark.results.store import read_results
 
 JPEG = '[[codec]]\nname = "jpeg"\npoints = [10, 30, 50, 70, 90]\n'
 WEBP = '[[codec]]\nname = "webp"\npoints = [5, 30, 60, 90]\n'

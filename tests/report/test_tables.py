@@ -15,8 +15,11 @@ from typer.testing import CliRunner
 from benchmark.analysis import compare, mean_curves, rate_savings
 from benchmark.cli import build_app
 from benchmark.errors import AnalysisError, StoreError, UsageError
-from benchmark.report import kept, request, tables, write
+from benchmark.report import read as request
+from benchmark.report import write
+from benchmark.report.page import kept
 from benchmark.report.savings import SAMPLES
+from benchmark.report.tables import write as tables
 
 
 def test_numbers() -> None:
@@ -101,7 +104,7 @@ def test_failures_and_partial_runs_are_said(small_run: SmallRun) -> None:
     assert summary.failures["error"].tolist() == ["broke <b>down</b>"]
     assert summary.failures["rows"].tolist() == [4]
     assert {"failed_rows", "partial_dataset"} <= set(summary.comparisons["psnr_rgb"]["jpeg"]["webp"].statuses)
-    from benchmark.report.html import render_page
+    from benchmark.report.page.html import render_page
 
     page = render_page(summary, library={})
     assert "partial, 4 of 100 images" in page

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.learned.latents import IndexCoder
-from benchmark.learned.quantizers import QuantizerSettings, get_quantizer
+from benchmark.learned.coding.indices import IndexCoder
+from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
 from benchmark.learned.tables import SCALE_TABLE
 from benchmark.training.coding import LoopQuantizer
 

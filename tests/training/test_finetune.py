@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from benchmark.errors import TrainingError, WeightsError
-from benchmark.learned.network import trained_state
-from benchmark.learned.quantizers import QuantizerSettings
+from benchmark.learned.architectures.mean_scale import trained_state
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.weights import load_model
 from benchmark.training.calibrate import calibrate
 from benchmark.training.checkpoint import read_checkpoint

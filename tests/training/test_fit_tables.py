@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.learned.fitted import FITS, OCTAVES, SCALE_KNOTS, SCALE_STEP, Fit
-from benchmark.learned.latents import IndexCoder
-from benchmark.learned.quantizers import FittedQuantizer, QuantizerSettings, get_quantizer
+from benchmark.learned.coding.indices import IndexCoder
+from benchmark.learned.quantizers.base import FittedQuantizer, QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers.fits import FITS, OCTAVES, SCALE_KNOTS, SCALE_STEP, Fit
 from benchmark.learned.tables import SCALE_TABLE, SCALES
 from benchmark.training.fit_tables import (
     _MAGNITUDES,

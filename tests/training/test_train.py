@@ -18,7 +18,7 @@ import torch
 from safetensors import safe_open
 
 from benchmark.errors import TrainingError, WeightsError
-from benchmark.learned.network import MeanScaleHyperprior
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.training.checkpoint import read_checkpoint
 from benchmark.training.objective import forward
 from benchmark.training.recipe import TrainRecipe, load_recipe

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from benchmark.cli import build_app
 from benchmark.errors import BenchError
 from benchmark.images import load_image
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior, trained_state
 from benchmark.learned.codec import LearnedCodec
-from benchmark.learned.network import MeanScaleHyperprior, trained_state
-from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import get_quantizer
 from benchmark.learned.weights import load_model
-from benchmark.results import read_results
+from benchmark.results.store import read_results
 
 TINY = Path(__file__).parent / "tiny.toml"
 TINY_FINETUNE = Path(__file__).parent / "tiny_finetune.toml"

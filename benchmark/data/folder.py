@@ -1,0 +1,134 @@
+"""Any folder of images as a dataset, checked so far that a damaged file is named before work starts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmark.data.find import FOLDER_PREFIX, Dataset, ImageRef
+from benchmark.errors import DatasetError
+from benchmark.images import FORMATS, open_checked, pixel_limit
+
+IMAGE_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in [
+        "png",
+        "jpg",
+        "jpeg",
+        "webp",
+        "tif",
+        "tiff",
+        "bmp",
+        "gif",
+        "ppm",
+        "pgm",
+        "pnm",
+        "jp2",
+        "j2k",
+        "avif",
+    ]
+)
+
+
+def read_folder(name: str, folder: Path, *, allow_partial: bool) -> Dataset:
+    """Return the images that lie in `folder` itself, not below it, sorted by file name.
+
+    A file that has an image's suffix must be one: DatasetError names each that cannot be read, and with
+    `allow_partial` they are left out but counted in `size`. Other files are passed over with a note, hidden
+    ones without. Raises DatasetError too if `folder` is none or holds no image.
+    """
+    if name == FOLDER_PREFIX:  # pathlib would take the empty path for the working directory
+        raise DatasetError(f"{name!r}: give the path of a folder of images, as in folder:photos")
+    folder = folder.absolute()
+    try:
+        entries = sorted(folder.iterdir(), key=lambda path: path.name)
+    except OSError as error:
+        raise DatasetError(f"{name!r}: {str(folder)!r} cannot be listed: {error.strerror}") from error
+    files = [path for path in entries if not path.name.startswith(".") and not path.is_dir()]
+    candidates = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not candidates:
+        raise DatasetError(f"{name!r}: no images in {str(folder)!r}{_what_else(entries)}")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing and decoding release the interpreter lock
+        checked = list(pool.map(_check, candidates))
+    faults = [fault for _, fault in checked if fault]
+    images = tuple(image for image, _ in checked if image)
+    if faults and not (allow_partial and images):
+        raise DatasetError("\n".join([f"{name!r}: files cannot be used as images", *faults, _REMEDY]))
+    others = [path.name for path in files if path.suffix.lower() not in IMAGE_SUFFIXES]
+    return Dataset(name, len(candidates), images, _notes(images, others, faults))
+
+
+_REMEDY = "repair them or move them away; --allow-partial leaves them out"
+
+
+def probe(data: bytes) -> tuple[int, int]:
+    """Return the width and height in pixels of an image file's bytes, once they are known to be sound.
+
+    Finds truncated and damaged files at a fraction of what decoding costs: of PNG, checksums are verified;
+    of JPEG, the entropy-coded data is read at an eighth of the size; any other format is decoded.
+    Raises ImageError for too many pixels, and whatever Pillow raises for bad data.
+    """
+    with open_checked(data, FORMATS, pixel_limit()) as image:
+        size = image.size
+        if image.format == "PNG":
+            image.verify()
+        else:
+            image.draft(None, (1, 1))
+            image.load()
+    return size
+
+
+def why_no_image(data: bytes) -> str | None:
+    """Return why the bytes of a file are no image that can be used, or None if they are one."""
+    if not data:
+        return "the file is empty"
+    try:
+        probe(data)
+    except Exception as error:  # a stranger's bytes make Pillow raise any kind, SyntaxError among them
+        return f"no image that can be read: {str(error) or type(error).__name__}"
+    return None
+
+
+def _check(path: Path) -> tuple[ImageRef | None, str | None]:
+    """Return the image, or what is wrong with the file."""
+    try:
+        path.name.encode("utf-8")
+    except UnicodeEncodeError:
+        return None, f"  {str(path)!r}: the file name is not valid UTF-8: rename it"
+    try:
+        data = path.read_bytes() if path.is_file() else None
+    except OSError as error:
+        return None, f"  {str(path)!r}: {error.strerror}"
+    if data is None:
+        return None, f"  {str(path)!r}: {'no regular file' if path.exists() else 'a link that leads nowhere'}"
+    fault = why_no_image(data)
+    if fault:
+        return None, f"  {str(path)!r}: {fault}"
+    return ImageRef(path.name, path, hashlib.sha256(data).hexdigest()), None
+
+
+def _what_else(entries: Sequence[Path]) -> str:
+    """Return, as the end of a message, what a folder without images holds instead."""
+    folders = sum(path.is_dir() for path in entries)
+    if folders:
+        return f" itself (it holds {folders} folders, which are not searched)"
+    return f" (it holds {len(entries)} other files)" if entries else " (it is empty)"
+
+
+def _notes(images: Sequence[ImageRef], others: Sequence[str], faults: Sequence[str]) -> tuple[str, ...]:
+    """Return what the user should know of a folder that is used all the same."""
+    by_hash = defaultdict(list)
+    for image in images:
+        by_hash[image.sha256].append(image.name)
+    notes = [
+        f"the same file more than once: {', '.join(map(repr, same))}"
+        for same in by_hash.values()
+        if len(same) > 1
+    ]
+    if others:
+        notes.append(f"passed over, no image suffix: {', '.join(map(repr, others))}")
+    return (*notes, *(f"left out:{fault}" for fault in faults))

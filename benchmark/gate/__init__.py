@@ -1,0 +1,1 @@
+"""The regression gate: two sets of rows, a verdict."""

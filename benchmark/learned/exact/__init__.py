@@ -1,0 +1,1 @@
+"""Networks evaluated in exact arithmetic: the same bits on every machine."""

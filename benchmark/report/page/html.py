@@ -1,0 +1,66 @@
+"""The page: one self-contained file that answers which codec, by how much, how sure, and on which images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from benchmark.report import captions
+from benchmark.report.figures.draw import Plot
+from benchmark.report.page import payload
+from benchmark.report.published import library_styles
+from benchmark.report.summary import Summary
+
+MAX_PAGE_BYTES = 8_000_000
+_SCRIPTS = ("dom", "chart", "strip", "tables", "viewer", "main")
+
+
+def render_page(
+    summary: Summary,
+    *,
+    library: payload.Library,
+    kept: Mapping[str, Any] | None = None,
+    inlined: bool = False,
+    plots: Sequence[Plot] = (),
+    plot_formats: Sequence[str] = (),
+) -> str:
+    """Return the page as HTML. `kept` is `kept.viewer_data`'s answer; `plots` are linked from the page."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["tojson_text"] = lambda value: json.dumps(value, sort_keys=True)
+    data = payload.page_data(summary, library, library_styles(summary, library))
+    published = {
+        label: c
+        for by_label in (*summary.published.values(), *library.values())
+        for label, c in by_label.items()
+    }
+    return environment.from_string(_text("templates", "page.html.j2")).render(
+        s=summary,
+        p=summary.provenance,
+        dataset_title=captions.dataset_title(summary),
+        measured=[c for c in summary.codecs if any(c in curves for curves in summary.curves.values())],
+        published=list(published.values()),
+        kept=kept,
+        inlined=inlined,
+        plots=plots,
+        plot_formats=plot_formats,
+        css=Markup(_text("static", "page.css")),
+        js=Markup("\n".join(_text("static", f"{name}.js") for name in _SCRIPTS)),
+        data=Markup(embedded_json({**data, "kept": kept})),
+    )
+
+
+def embedded_json(data: Mapping[str, Any]) -> str:
+    """Return JSON that is safe inside a script element: no markup, no line separators, no NaN."""
+    text = json.dumps(data, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _text(*parts: str) -> str:
+    return files("benchmark.report.page").joinpath(*parts).read_text(encoding="utf-8")

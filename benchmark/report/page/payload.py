@@ -1,0 +1,277 @@
+"""What the page carries: means, comparisons, and as many images' own numbers as fit, ready for JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmark.analysis import MEANING, Comparison, Curve
+from benchmark.analysis.curves import METRIC_LABELS
+from benchmark.analysis.grid import CodecGrid
+from benchmark.report import captions
+from benchmark.report import savings as savings_module
+from benchmark.report.figures.layout import rd_window, savings_view
+from benchmark.report.style import Style
+from benchmark.report.summary import Summary
+
+MAX_NUMBERS = 400_000
+"""Per-image numbers in the page, about eight bytes each: with all else it stays under 8 MB."""
+
+Library = Mapping[str, Mapping[str, Curve]]
+
+
+def page_data(summary: Summary, library: Library, library_styles: Mapping[str, Style]) -> dict[str, Any]:
+    """Return the page's data, JSON-ready (no NaN). `library` are further published curves, off at first."""
+    grids = summary.grids
+    images = shown_images(summary, grids)
+    every = sum(1 for _ in _all_images(grids))
+    note = (
+        ""
+        if len(images) == every
+        else f"{len(images):,} of {every:,} images, evenly spread from best to worst"
+    )
+    point_names = {c.codec: c.point_name for c in summary.provenance.codecs}
+    published = {label for by_label in summary.published.values() for label in by_label}
+    looks = {**summary.styles, **library_styles}
+    more = [label for label in library_styles if label not in published]
+    names = [
+        n
+        for n in looks
+        if any(n in by for by in (*summary.curves.values(), *summary.published.values(), *library.values()))
+    ]
+    return {
+        "metrics": [_metric(summary, m) for m in summary.metrics],
+        "codecs": [
+            _look(n, looks[n], point_names.get(n, "point"), n in more, _note(n, summary, library))
+            for n in names
+        ],
+        "offAtFirst": more,
+        "anchor": summary.anchor,
+        "scope": summary.scope,
+        "protocol": protocol(summary),
+        "images": list(images),
+        "imagesNote": note,
+        "windows": {m: _window(summary, m) for m in summary.metrics},
+        "curves": {
+            m: {n: _points(c) for n, c in _every_curve(summary, library, m).items()} for m in summary.metrics
+        },
+        "used": {
+            m: {n: c.coverage.images_used for n, c in summary.curves[m].items()} for m in summary.metrics
+        },
+        "perImage": _per_image(grids, images),
+        "comparisons": {
+            m: {a: [_comparison(c, images) for c in summary.against(m, a)] for a in summary.comparisons[m]}
+            for m in summary.metrics
+        },
+        "savings": _savings(summary),
+        "savingsViews": _savings_views(summary),
+        "savingsResamples": savings_module.RESAMPLES,
+        "speeds": {
+            c: {"encode": _short(s.encode.median), "decode": _short(s.decode.median)}
+            for c, s in summary.speeds.items()
+        },
+        "timeNote": time_note(summary),
+        "meanings": MEANING,
+    }
+
+
+def protocol(summary: Summary) -> str:
+    """Say under which protocol the rows were measured, or that there are several."""
+    found = summary.provenance.protocols
+    if len(found) > 1:
+        return f"{len(found)} different ones, see below"
+    return readable(found[0]) if found else "not recorded"
+
+
+def readable(text: str) -> str:
+    """Return a JSON object as words, "name value" after "name value"; other text as it is."""
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return text
+    return _words(parsed) if isinstance(parsed, dict) else text
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{str(key).replace('_', ' ')} {_words(item)}" for key, item in value.items())
+    return str(value)
+
+
+def time_note(summary: Summary) -> str:
+    """Say under what condition times were taken."""
+    if not summary.speeds:
+        return "none recorded."
+    return f"medians per megapixel, {next(iter(summary.speeds.values())).condition}."
+
+
+def shown_images(summary: Summary, grids: Mapping[str, Mapping[str, CodecGrid]]) -> tuple[str, ...]:
+    """Return the images whose own numbers the page carries: all, or an even spread from best to worst."""
+    every = list(_all_images(grids))
+    points = sum(len(grid.points) for grid in next(iter(grids.values())).values())
+    room = max(20, MAX_NUMBERS // max(1, points * (1 + len(grids))))
+    if len(every) <= room:
+        return tuple(every)
+    ranked = every
+    for comparison in summary.against(summary.metrics[0]):
+        if comparison.per_image is not None and comparison.per_image.n_images:
+            table = comparison.per_image.table.dropna(subset=["bd_rate_percent"])
+            ranked = [str(name) for name in table.sort_values("bd_rate_percent", kind="stable")["image"]]
+            break
+    chosen = {ranked[i] for i in np.linspace(0, len(ranked) - 1, min(room, len(ranked))).round().astype(int)}
+    return tuple(image for image in every if image in chosen)
+
+
+def _all_images(grids: Mapping[str, Mapping[str, CodecGrid]]) -> list[str]:
+    return sorted(
+        {image for by_codec in grids.values() for grid in by_codec.values() for image in grid.images}
+    )
+
+
+def _metric(summary: Summary, metric: str) -> dict[str, Any]:
+    return {
+        "key": metric,
+        "label": METRIC_LABELS[metric],
+        "short": captions.short_label(metric),
+        "unit": "" if metric == "ms_ssim_rgb" else "dB",
+        "raw": metric == "ms_ssim_rgb",
+        "averaging": captions.averaging(summary, metric),
+    }
+
+
+def _look(name: str, style: Style, point_name: str, more: bool, note: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "color": style.colour,
+        "marker": style.marker,
+        "published": style.published,
+        "broken": style.broken,
+        "pointName": point_name,
+        "more": more,
+        "note": note,
+    }
+
+
+def _note(name: str, summary: Summary, library: Library) -> str:
+    for curves in (*summary.published.values(), *library.values()):
+        if name in curves:
+            return f"published, not measured here: {curves[name].provenance}"
+    versions = [" or ".join(c.versions) for c in summary.provenance.codecs if c.codec == name]
+    return versions[0] if versions else ""
+
+
+def _window(summary: Summary, metric: str) -> dict[str, list[float]]:
+    window = rd_window(list(summary.drawn(metric).values()))
+    return {"x": list(window.rate), "y": list(window.quality)}
+
+
+def _every_curve(summary: Summary, library: Library, metric: str) -> dict[str, Curve]:
+    return {**summary.drawn(metric), **library.get(metric, {})}
+
+
+def _points(curve: Curve) -> list[list[float | None]]:
+    """Return [point, bpp, quality in dB, plain value] for each point of a curve."""
+    columns = (curve.points, curve.rates, curve.qualities, curve.values)
+    return [
+        [_exact(float(v)) for v in row] for row in zip(*columns, strict=True) if np.isfinite(row[1:3]).all()
+    ]
+
+
+def _per_image(grids: Mapping[str, Mapping[str, CodecGrid]], images: Sequence[str]) -> dict[str, Any]:
+    """Return each codec's points and, in the order of `images`, its rates and metric values."""
+    found: dict[str, dict[str, Any]] = {}
+    for metric, by_codec in grids.items():
+        for codec, grid in by_codec.items():
+            place = {image: i for i, image in enumerate(grid.images)}
+            entry = found.setdefault(codec, {"points": grid.points.tolist(), "bpp": [], "metrics": {}})
+            for cells, target in (
+                (grid.rates, entry["bpp"]),
+                (grid.values, entry["metrics"].setdefault(metric, [])),
+            ):
+                if not target:
+                    target.extend(
+                        [_short(v) for v in cells[:, place[i]].tolist()] if i in place else None
+                        for i in images
+                    )
+    return found
+
+
+def _comparison(c: Comparison, images: Sequence[str]) -> dict[str, Any]:
+    rate, mean, own = c.headline_rate, c.mean_curve, c.per_image
+    found: dict[str, Any] = {
+        "codec": c.codec,
+        "rate": rate.value,
+        "low": rate.low,
+        "high": rate.high,
+        "headline": c.headline,
+        "meanRate": mean.rate.value,
+        "meanLow": mean.rate.low,
+        "meanHigh": mean.rate.high,
+        "quality": mean.quality.value,
+        "resamples": c.resamples,
+        "status": captions.status_text(c),
+        "statuses": [[status, "; ".join(places)] for status, places in c.doubts.items()],
+    }
+    if "methods_disagree" in c.statuses:
+        found["methods"] = {name: figures.rate_percent for name, figures in mean.by_method.items()}
+    if own is not None:
+        values = dict(zip(own.table["image"], own.table["bd_rate_percent"], strict=True))
+        found |= {
+            "imageRate": own.rate.value,
+            "imageLow": own.rate.low,
+            "imageHigh": own.rate.high,
+            "median": own.median_rate_percent,
+            "spread": own.std_rate_percent,
+            "images": own.n_images,
+            "better": int((own.table["bd_rate_percent"] < 0).sum()),
+            "values": [_short(float(values[i])) if i in values else None for i in images],
+        }
+    return {key: _exact(v) if isinstance(v, float) else v for key, v in found.items()}
+
+
+def _savings(summary: Summary) -> dict[str, Any]:
+    return {
+        m: {
+            anchor: {
+                codec: {
+                    name: [_short(float(v)) for v in values]
+                    for name, values in (
+                        ("q", s.qualities),
+                        ("rate", s.rate_percent),
+                        ("low", s.low),
+                        ("high", s.high),
+                    )
+                }
+                for codec, s in by_codec.items()
+            }
+            for anchor, by_codec in by_anchor.items()
+        }
+        for m, by_anchor in summary.savings.items()
+    }
+
+
+def _savings_views(summary: Summary) -> dict[str, Any]:
+    """Return where each savings chart opens, and which codecs are beyond that range, wholly or in part."""
+    found: dict[str, dict[str, Any]] = {}
+    for metric, by_anchor in summary.savings.items():
+        drawn = list(summary.drawn(metric).values())
+        for anchor, by_codec in by_anchor.items():
+            if any(len(s.qualities) > 1 for s in by_codec.values()):
+                view = savings_view(by_codec, drawn)
+                beyond = [*view.outside, *view.in_part]
+                place = {"x": list(view.quality), "y": list(view.rate), "beyond": beyond}
+                found.setdefault(metric, {})[anchor] = place
+    return found
+
+
+def _exact(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _short(value: float) -> float | None:
+    """Seven significant digits: more than any table shows, and half the bytes."""
+    return float(f"{value:.7g}") if math.isfinite(value) else None

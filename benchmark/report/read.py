@@ -1,0 +1,121 @@
+"""From what a user names (a suite, a folder, a file) to the frame and the summary of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.errors import BenchError, StoreError
+from benchmark.report.summary import COLUMNS, Summary, summarize
+from benchmark.results.plan import Plan, read_plan
+from benchmark.runs.suite import load_suite, parse_suite
+
+REFERENCE = "reference"
+"""The folder of the results of record, below that of all results."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Where results lie (`path`: a folder or a parquet file), their name, and what their suite asks for."""
+
+    name: str
+    path: Path
+    order: tuple[str, ...]
+    """The codecs in the suite's order; empty if it is not known."""
+    plan: Plan | None = None
+
+
+def find(named: str, results: Path = Path("results")) -> Asked:
+    """Find results by a suite's name or file, below `results`, else as a path of their own.
+
+    Raises StoreError if there are none, SuiteError for a suite file that is wrong.
+    """
+    given = Path(named)
+    suite = parse_suite(given).name if given.suffix == ".toml" and given.is_file() else named
+    folder = results / suite
+    if not folder.is_dir() and suite == named:
+        folder = given
+    if not folder.exists():
+        record = results / REFERENCE / suite
+        there = (
+            f"; results of record are in {record}: add --results {record.parent}" if record.is_dir() else ""
+        )
+        raise StoreError(f"no results of {named!r}; `bench run suite {named}` makes them{there}")
+    name = folder.resolve().name if folder.is_dir() else folder.stem
+    plan = read_plan(folder)
+    return Asked(name, folder, tuple(plan.points) if plan else _suite_order(name), plan)
+
+
+def _suite_order(name: str) -> tuple[str, ...]:
+    """Return the codec labels of the built-in suite of this name, in its order; empty if there is none."""
+    try:
+        return tuple(spec.name for spec in load_suite(name).codec)
+    except BenchError:
+        return ()
+
+
+def read(
+    asked: Asked,
+    codecs: Sequence[str] = (),
+    anchor: str | None = None,
+    *,
+    remark: Callable[[str], None] | None = None,
+) -> pd.DataFrame:
+    """Read what a report needs of the results (`summary.COLUMNS`), of these codecs alone if any is named.
+
+    A measured `anchor` is read along with the codecs. Rows that the plan does not ask for are left out, and
+    `remark` is told how many.
+
+    Raises StoreError if there are none, AnalysisError for a codec without results.
+    """
+    from benchmark.analysis.grid import rows_of
+    from benchmark.results.store import read_results
+
+    frame = read_results(asked.path, COLUMNS, words_as_categories=True)
+    if asked.plan is not None:
+        planned = asked.plan.select(frame)
+        if remark is not None and len(planned) < len(frame):
+            count = len(frame) - len(planned)
+            remark(f"{asked.path}: {count} rows that the suite no longer asks for are left out")
+        frame = planned
+    if not codecs:
+        return frame
+    measured = [anchor] if anchor is not None and anchor in set(frame["codec"].unique()) else []
+    return rows_of(frame, list(dict.fromkeys([*codecs, *measured])))
+
+
+def summarize_suite(
+    asked: Asked,
+    frame: pd.DataFrame,
+    anchor: str | None = None,
+    averaging: str = "per_image",
+    published: Sequence[str] = (),
+    *,
+    allow_mixed: bool = False,
+) -> Summary:
+    """Gather a report's content, published curves of the dataset included (see `published_curves`).
+
+    An anchor may be named by a published curve's file name too. Raises AnalysisError.
+    """
+    from benchmark.analysis.grid import only_dataset
+    from benchmark.analysis.published import list_curves, load
+    from benchmark.report.published import published_curves
+
+    dataset = str(only_dataset(frame, None)["dataset"].iloc[0])
+    curves = published_curves(dataset, published)
+    named = [p for p in list_curves(dataset) if p.name == anchor]
+    for publication in named:
+        anchor = load(publication.name, publication.metrics[0]).label
+        for metric in publication.metrics:
+            curves.setdefault(metric, {})[anchor] = load(publication.name, metric)
+    return summarize(
+        frame,
+        anchor=anchor,
+        order=asked.order,
+        averaging=averaging,
+        published=curves,
+        allow_mixed=allow_mixed,
+    )

@@ -1,0 +1,109 @@
+"""A record: one row of results, one image coded by one codec at one operating point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from benchmark.runs.suite import Task
+
+# No pyarrow here: worker processes make records, and start faster without it.
+
+Status = Literal["ok", "failed", "timeout"]
+
+SCHEMA_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row: one image coded by one codec at one operating point, measured.
+
+    A metric is NaN-free: None where it could not be computed, with the reason in `metric_notes`.
+    """
+
+    # what was asked for
+    suite: str
+    dataset: str
+    dataset_images: int
+    """How many images of the dataset were at hand."""
+    dataset_size: int
+    """How many images the whole dataset has; more than `dataset_images` means a partial run."""
+    codec: str
+    """The label in the suite; the registry name where the suite gives no other."""
+    codec_id: str
+    """The registry name."""
+    codec_options: str
+    """JSON object of the options that the suite sets, keys sorted."""
+    point: float
+    image: str
+    image_sha256: str
+    """sha256 of the image file."""
+
+    # what came out
+    status: Status
+    error: str | None = None
+    codec_version: str = ""
+    width: int | None = None
+    height: int | None = None
+    bitstream_bytes: int | None = None
+    bitstream_sha256: str | None = None
+    decoded_sha256: str | None = None
+    """sha256 of the decoded pixels (height x width x 3 bytes, row-major)."""
+    bpp: float | None = None
+    """8 * bitstream_bytes / (width * height), header included."""
+    psnr_rgb: float | None = None
+    ms_ssim_rgb: float | None = None
+    psnr_y: float | None = None
+    psnr_yuv: float | None = None
+    metric_versions: str = "{}"
+    """JSON object: metric name -> version."""
+    metric_notes: str = "{}"
+    """JSON object: metric name -> why it is null."""
+    entropy_bits: float | None = None
+    """The codec's own estimate of the information content, where it has one; never used as the rate."""
+    encode_seconds: float | None = None
+    decode_seconds: float | None = None
+
+    # where it came from
+    encode_argv: str | None = None
+    """JSON array: the exact command line of an encoder that ran as a process."""
+    decode_argv: str | None = None
+    binary_sha256: str | None = None
+    config_sha256: str | None = None
+    image_conversions: str = "[]"
+    """JSON array: what was done to the file's pixels to make 8-bit RGB of them."""
+    protocol: str = ""
+    """JSON object: what must be equal for two rows to be compared: the reference, the metrics' versions."""
+    jobs: int = 1
+    """How many evaluations ran at once: times compare only at equal concurrency."""
+    threads: int = 1
+    machine: str = ""
+    """A stable identifier of the machine's kind: processor, cores, operating system."""
+    environment: str = "{}"
+    """JSON object: commit, dirty flag, package versions, processor, memory, operating system."""
+    run_id: str = ""
+    started_at: str = ""
+    """UTC, ISO 8601."""
+    extra: str = field(default="{}")
+    """JSON object: further facts that a codec noted."""
+    schema_version: str = SCHEMA_VERSION
+
+
+METRIC_COLUMNS = ("psnr_rgb", "ms_ssim_rgb", "psnr_y", "psnr_yuv")
+
+SLOT = ("dataset", "codec", "point", "image")
+"""The columns that name a row: a store holds one row for each, the one written last."""
+
+KEPT = "_kept"
+"""The folder of bitstreams and decoded images, beside the results.
+
+Names that begin with "_" are passed over by whoever reads a results folder as one parquet dataset.
+"""
+
+Slot = tuple[str, str, float, str]
+
+
+def slot(row: Record | Task) -> Slot:
+    """Return the place in the store of a Record, or of a Task."""
+    return (row.dataset, row.codec, row.point, row.image)

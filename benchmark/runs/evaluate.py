@@ -1,0 +1,229 @@
+"""One evaluation: encode, decode the bytes in a separate step, measure; nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from benchmark import environment
+from benchmark.codecs import make_codec
+from benchmark.codecs.base import Codec, Facts, Image, collect_facts
+from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError
+from benchmark.files import write_atomically
+from benchmark.images import LoadedImage, centre_crop, load_image, save_png
+from benchmark.metrics.base import METRICS, measure
+from benchmark.results.records import KEPT, Record
+from benchmark.runs.suite import Task
+from benchmark.runs.workers import start_clock
+
+WARM_UP_PIXELS = 64
+"""Side of the crop that is coded before the clock starts, once for each codec in each process."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What all evaluations of one run share. A value that can be pickled."""
+
+    run_id: str = ""
+    jobs: int = 1
+    threads: int = 1
+    """How many threads one evaluation may use."""
+    keep_dir: Path | None = None
+    """The results folder under which bitstreams and decoded images are kept, if they are."""
+
+
+def evaluate(task: Task, context: RunContext) -> Record:
+    """Do one evaluation. Never raises for what codec or image did: the row then says why it failed."""
+    row = task_columns(task, context)
+    facts: Facts = {}
+    try:
+        with collect_facts() as facts:
+            columns = _measure(task, context)
+    except CodecTimeoutError as error:
+        return Record(**row, **_fact_columns(facts), status="timeout", error=str(error))
+    except BenchError as error:
+        return Record(**row, **_fact_columns(facts), status="failed", error=str(error))
+    except Exception as error:  # a codec's own fault, of whatever kind, must cost one row and not the run
+        return Record(
+            **row, **_fact_columns(facts), status="failed", error=f"{type(error).__name__}: {error}"
+        )
+    return Record(**row, **_fact_columns(facts), **columns, status="ok")
+
+
+def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
+    """Return the columns of a row that are known before anything was measured."""
+    return {
+        "suite": task.suite,
+        "dataset": task.dataset,
+        "dataset_images": task.dataset_images,
+        "dataset_size": task.dataset_size,
+        "codec": task.codec,
+        "codec_id": task.codec_id,
+        "codec_options": task.codec_options,
+        "point": task.point,
+        "image": task.image,
+        "image_sha256": task.image_sha256,
+        "jobs": context.jobs,
+        "threads": context.threads,
+        "machine": environment.machine(),
+        "environment": environment.describe_json(),
+        "run_id": context.run_id,
+        "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+def _measure(task: Task, context: RunContext) -> dict[str, Any]:
+    """Encode, decode and measure; return the columns that only a success has."""
+    encoder, decoder = _codecs(task.codec_id, task.codec_options)
+    loaded = _image(task.image_path, task.image_sha256, task.crop)
+    _warm_up(task, encoder, decoder, loaded.pixels)
+    encoder.prepare(task.point)
+    start_clock()
+    start = time.perf_counter()
+    bitstream = encoder.encode(loaded.pixels, task.point)
+    encode_seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    decoded = decoder.decode(bitstream)
+    decode_seconds = time.perf_counter() - start
+    _check_decoded(decoded, loaded.pixels)
+    values, notes = measure(loaded.pixels, decoded, task.metrics)
+    if context.keep_dir:
+        _keep(context.keep_dir, task, bitstream, decoded)
+    height, width, _ = loaded.pixels.shape
+    return {
+        "codec_version": _version(task.codec_id, task.codec_options),
+        "width": width,
+        "height": height,
+        "bitstream_bytes": len(bitstream),
+        "bitstream_sha256": hashlib.sha256(bitstream).hexdigest(),
+        "decoded_sha256": hashlib.sha256(np.ascontiguousarray(decoded).data).hexdigest(),
+        "bpp": 8 * len(bitstream) / (width * height),
+        **values,
+        "metric_versions": _json(metric_versions(task.metrics)),
+        "metric_notes": _json(notes),
+        "encode_seconds": encode_seconds,
+        "decode_seconds": decode_seconds,
+        "image_conversions": json.dumps(loaded.conversions),
+        "protocol": _json(_protocol(task)),
+    }
+
+
+def _protocol(task: Task) -> dict[str, Any]:
+    """Return what must be equal for two rows to be compared."""
+    versions = metric_versions(task.metrics)
+    crop = {} if task.crop is None else {"crop": task.crop}
+    return {"reference": "8-bit RGB", "decoded": "8-bit RGB", "metrics": versions, **crop}
+
+
+def recorded_crop(protocol: str) -> int | None:
+    """Return the side of the centre crop that a row's protocol names; None for whole images."""
+    crop: int | None = json.loads(protocol or "{}").get("crop")
+    return crop
+
+
+def metric_versions(names: tuple[str, ...]) -> dict[str, str]:
+    """Return the version of each named metric."""
+    return {name: METRICS[name].version for name in names}
+
+
+@lru_cache(maxsize=4)
+def _codecs(codec_id: str, options_json: str) -> tuple[Codec, Codec]:
+    """Return an encoder and a decoder that share no state: the decoder has what the bytes say alone."""
+    options = json.loads(options_json)
+    return make_codec(codec_id, options), make_codec(codec_id, options)
+
+
+@lru_cache(maxsize=16)
+def _version(codec_id: str, options_json: str) -> str:
+    return _codecs(codec_id, options_json)[0].version()
+
+
+@lru_cache(maxsize=2)
+def _image(path: Path, sha256: str, crop: int | None) -> LoadedImage:
+    """Load an image once for its many evaluations. Raises DatasetError if it changed since the run began."""
+    loaded = load_image(path)
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != sha256:
+        raise DatasetError(f"{path}: changed while the run went on: sha256 was {sha256}, is {found}")
+    return loaded if crop is None else replace(loaded, pixels=centre_crop(loaded.pixels, crop))
+
+
+_warm: set[tuple[str, str]] = set()
+
+
+def _warm_up(task: Task, encoder: Codec, decoder: Codec, pixels: Image) -> None:
+    """Code a small crop and measure once, so that loading and first calls are not on the clock."""
+    key = (task.codec_id, task.codec_options)
+    if key not in _warm:
+        _warm.add(key)
+        crop = np.ascontiguousarray(pixels[:WARM_UP_PIXELS, :WARM_UP_PIXELS])
+        # Facts of the warm-up stay out of the row, and if it fails the real call will say so.
+        with collect_facts(), suppress(Exception):
+            measure(pixels, pixels ^ np.uint8(1), task.metrics)  # identical images would be no work
+            encoder.prepare(task.point)
+            decoder.decode(encoder.encode(crop, task.point))
+
+
+def _check_decoded(decoded: Image, reference: Image) -> None:
+    if decoded.dtype != np.uint8 or decoded.shape != reference.shape:
+        raise CodecError(
+            f"the decoded image is {decoded.dtype} {list(decoded.shape)}, "
+            f"the source {reference.dtype} {list(reference.shape)}"
+        )
+
+
+def kept_path(folder: Path, codec: str, point: float, image: str, suffix: str) -> Path:
+    """Return where `--keep` puts the bitstream (".bin") or the decoded image (".png") of an evaluation.
+
+    `_kept/CODEC/POINT/IMAGE.SUFFIX` in the results folder; whatever a file name cannot hold is
+    percent-encoded. (The leading underscore keeps the folder readable as one parquet dataset.)
+    """
+    return folder / KEPT / _file_name(codec) / f"{point:.12g}" / (_file_name(image) + suffix)
+
+
+def is_kept(folder: Path, codec: str, point: float, image: str, bitstream_sha256: str) -> bool:
+    """Whether `--keep` has put a decoded image and the bitstream of that hash under `folder`."""
+    stream, decoded = (kept_path(folder, codec, point, image, suffix) for suffix in (".bin", ".png"))
+    if not stream.is_file() or not decoded.is_file():
+        return False
+    return hashlib.sha256(stream.read_bytes()).hexdigest() == bitstream_sha256
+
+
+def _file_name(text: str) -> str:
+    name = quote(text, safe=" !#$&'()+,;=@[]{}~")
+    return f"%2E{name[1:]}" if name.startswith(".") else name
+
+
+def _keep(folder: Path, task: Task, bitstream: bytes, decoded: Image) -> None:
+    path = kept_path(folder, task.codec, task.point, task.image, ".bin")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_png(decoded, kept_path(folder, task.codec, task.point, task.image, ".png"), compress_level=1)
+    write_atomically(path, bitstream)  # last, as its hash tells whether both are of this evaluation
+
+
+def _fact_columns(facts: Facts) -> dict[str, Any]:
+    """Spread what the codec noted over the columns that exist for it; the rest goes to `extra`."""
+    columns: dict[str, Any] = {}
+    extra: Facts = {}
+    for name, value in facts.items():
+        if name in ("encode_argv", "decode_argv"):
+            columns[name] = json.dumps(value)
+        elif name in ("binary_sha256", "config_sha256", "entropy_bits"):
+            columns[name] = value
+        else:
+            extra[name] = value
+    return {**columns, "extra": _json(extra)}
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, default=str)

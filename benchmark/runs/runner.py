@@ -1,0 +1,207 @@
+"""The course of a run: the plan, less what is done, goes to an executor, and each result to the store."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmark.codecs import make_codec
+from benchmark.errors import BenchError, CodecUnavailableError, PointError, SuiteError, WeightsError
+from benchmark.results.records import SCHEMA_VERSION, SLOT, Record, Slot, slot
+from benchmark.results.store import Store
+from benchmark.runs.evaluate import (
+    RunContext,
+    evaluate,
+    is_kept,
+    metric_versions,
+    recorded_crop,
+    task_columns,
+)
+from benchmark.runs.suite import Suite, Task
+
+MAX_FAILED_SHARE = 0.2
+MIN_FAILED = 10
+"""A run gives up on a codec once more than this many and more than that share of its evaluations failed."""
+
+QUEUED_PER_JOB = 4
+"""How many evaluations wait ready for each worker: enough that none idles, few enough to stop quickly."""
+
+
+@dataclass(frozen=True)
+class Codecs:
+    """The codecs of a suite as found on this machine: labels to versions, and to why they cannot be used."""
+
+    versions: Mapping[str, str]
+    unavailable: Mapping[str, str]
+
+
+@dataclass
+class Outcome:
+    """What a run did, counted in evaluations."""
+
+    planned: int
+    reused: int
+    done: int = 0
+    failed: int = 0
+    given_up: dict[str, str] = field(default_factory=dict)
+    """The codecs that failed too often to go on with them, by label, each with how often."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Of the failures: "codec: reason" to how often."""
+
+    @property
+    def left(self) -> int:
+        """How many planned evaluations have no good result yet."""
+        return self.planned - self.reused - self.done
+
+
+class Progress(Protocol):
+    """Who wants to hear of a run while it goes on."""
+
+    def begin(self, tasks: Sequence[Task]) -> None:
+        """Hear what will be measured."""
+
+    def advance(self, record: Record) -> None:
+        """Hear of a result that is in the store."""
+
+
+def run(
+    tasks: Sequence[Task],
+    versions: Mapping[str, str],
+    store: Store,
+    *,
+    executor: Executor,
+    context: RunContext,
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Measure what of `tasks` the store does not hold yet; each result is in the store when it is announced.
+
+    With `fresh`, all of `tasks` are measured, and their rows replaced one by one.
+
+    `versions` are the codecs' by label (see `find_codecs`). Any executor fits whose workers can import this
+    package and read the images. Order does not matter: the rows are the same. Of a codec that fails too
+    often, no more evaluations are begun; the others go on, and the next run tries it again.
+    """
+    todo = list(tasks) if fresh else missing_tasks(tasks, versions, store, context.keep_dir)
+    outcome = Outcome(planned=len(tasks), reused=len(tasks) - len(todo))
+    if progress:
+        progress.begin(todo)
+    planned = Counter(task.codec for task in tasks)
+    failed: Counter[str] = Counter()
+    wanted = (task for task in todo if task.codec not in outcome.given_up)
+    for records in _results(wanted, executor, context):
+        store.append(records)
+        for record in records:
+            _count(outcome, record)
+            label = record.codec
+            failed[label] += record.status != "ok"
+            if failed[label] > max(MIN_FAILED, MAX_FAILED_SHARE * planned[label]):
+                outcome.given_up[label] = f"{failed[label]} of {planned[label]} evaluations failed"
+            if progress:
+                progress.advance(record)
+    if tasks:
+        store.update_images_at_hand(tasks[0].dataset, tasks[0].dataset_images, tasks[0].dataset_size)
+    return outcome
+
+
+def find_codecs(suite: Suite) -> Codecs:
+    """Look for each codec of the suite and check its options and points, before any work.
+
+    Raises SuiteError, naming the codec, for options or points that it does not have.
+    """
+    versions, unavailable = {}, {}
+    for spec in suite.codec:
+        try:
+            codec = make_codec(spec.codec_id, spec.options)
+            versions[spec.name] = codec.version()
+            for point in spec.points or ():
+                codec.check_point(point)
+        except PointError as error:
+            raise SuiteError(f"suite {suite.name}, codec {spec.name!r}, points: {error}") from error
+        except (CodecUnavailableError, WeightsError) as error:
+            versions.pop(spec.name, None)
+            unavailable[spec.name] = str(error)
+        except BenchError as error:
+            raise SuiteError(f"suite {suite.name}, codec {spec.name!r}: {error}") from error
+    return Codecs(versions, unavailable)
+
+
+def missing_tasks(
+    tasks: Sequence[Task], versions: Mapping[str, str], store: Store, keep_dir: Path | None = None
+) -> list[Task]:
+    """Return the tasks for which the store has no row that is good, and made in the same way.
+
+    With `keep_dir`, those too whose row has no bitstream and decoded image kept under that folder.
+    Those that failed before come last: a run that gives up on their codec has then tried what is new.
+    """
+    done = _done(store)
+    missing = [
+        task for task in tasks if not _is_done(task, versions[task.codec], done.get(slot(task)), keep_dir)
+    ]
+    return sorted(missing, key=lambda task: done.get(slot(task), ("ok",))[0] != "ok")
+
+
+_IDENTITY = ("status", "schema_version", "codec_id", "codec_options", "image_sha256", "codec_version")
+
+
+def _done(store: Store) -> dict[Slot, tuple[Any, ...]]:
+    columns = (*SLOT, *_IDENTITY, "metric_versions", "protocol", "bitstream_sha256")
+    size = len(SLOT)
+    return {row[:size]: row[size:] for row in store.rows(columns)}
+
+
+def _is_done(task: Task, codec_version: str, row: tuple[Any, ...] | None, keep_dir: Path | None) -> bool:
+    if row is None:
+        return False
+    *identity, versions, protocol, bitstream_sha256 = row
+    if recorded_crop(protocol) != task.crop:
+        return False
+    wanted = ["ok", SCHEMA_VERSION, task.codec_id, task.codec_options, task.image_sha256, codec_version]
+    if identity != wanted or not metric_versions(task.metrics).items() <= json.loads(versions).items():
+        return False
+    return keep_dir is None or is_kept(keep_dir, task.codec, task.point, task.image, bitstream_sha256)
+
+
+def _results(tasks: Iterable[Task], executor: Executor, context: RunContext) -> Iterator[list[Record]]:
+    """Yield records as they come, those that came together in one list."""
+    waiting = iter(tasks)
+    running: dict[Future[Record], Task] = {}
+    try:
+        while True:
+            while len(running) < QUEUED_PER_JOB * context.jobs and (task := next(waiting, None)):
+                running[executor.submit(evaluate, task, context)] = task
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            yield [_record(future, running.pop(future), context) for future in done]
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def _record(future: Future[Record], task: Task, context: RunContext) -> Record:
+    """Return the result, or a failed row where time ran out or the worker died."""
+    try:
+        return future.result()
+    except TimeoutError as error:
+        return Record(**task_columns(task, context), status="timeout", error=str(error) or repr(error))
+    except BrokenProcessPool as error:
+        raise BenchError(f"the worker processes cannot be started: {error}") from error
+    except Exception as error:  # pebble.ProcessExpired, or what another kind of executor reports
+        code = getattr(error, "exitcode", None)
+        reason = f"the worker process died (exit code {code})" if code is not None else repr(error)
+        return Record(**task_columns(task, context), status="failed", error=reason)
+
+
+def _count(outcome: Outcome, record: Record) -> None:
+    if record.status == "ok":
+        outcome.done += 1
+    else:
+        outcome.failed += 1
+        outcome.reasons[f"{record.codec}: {(record.error or record.status).splitlines()[0]}"] += 1

@@ -1,0 +1,287 @@
+"""Suites: a TOML file becomes a plan, a list of tasks; no work is done while planning."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from benchmark.codecs import codec_entry
+from benchmark.data.manifests import suites_folder
+from benchmark.errors import SuiteError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from benchmark.data.find import Dataset
+
+_STRICT = {"extra": "forbid", "strict": True}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One evaluation to do. A value: it can be pickled, sent to another machine, compared and hashed."""
+
+    suite: str
+    dataset: str
+    dataset_images: int
+    dataset_size: int
+    codec: str
+    """The label in the suite."""
+    codec_id: str
+    """The registry name."""
+    codec_options: str
+    """JSON object of the options that the suite sets, keys sorted."""
+    point: float
+    image: str
+    image_path: Path
+    image_sha256: str
+    metrics: tuple[str, ...] = ()
+    crop: int | None = None
+    """Side of the centre crop that is coded instead of the whole image."""
+
+
+@dataclass(frozen=True)
+class CodecSpec:
+    """One [[codec]] table of a suite: a codec under a label of its own, with its points and options."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: str
+    """The label; the registry name too unless `codec` gives another."""
+    codec: str = ""
+    points: tuple[float, ...] | None = None
+    """The operating points; the registry's where the suite gives none."""
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def codec_id(self) -> str:
+        """The registry name."""
+        return self.codec or self.name
+
+    @property
+    def options_json(self) -> str:
+        """The options as a JSON object, keys sorted."""
+        return json.dumps(self.options, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What to measure: codecs at their points, on the images of one dataset, with some metrics."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: str
+    dataset: str
+    """As the file writes it, which is its name in results too; in folder:PATH, PATH is seen from the file."""
+    metrics: tuple[str, ...]
+    codec: tuple[CodecSpec, ...]
+    """The first one is the anchor of tables."""
+    summary: str = ""
+    crop: int | None = None
+    """Code the centre of each image alone, at most this many pixels wide and high: for suites that must be
+    quick. Recorded in the protocol of each row, so that such results are never mixed with others."""
+
+    def only(self, labels: Sequence[str]) -> Suite:
+        """Return the suite with these codecs alone; with all without labels.
+
+        Raises UsageError, with near names, for a label that the suite does not have.
+        """
+        known = [spec.name for spec in self.codec]
+        for label in labels:
+            if label not in known:
+                raise UsageError(
+                    f"--codec {label!r} is not in the suite {self.name}; {did_you_mean(label, known)}"
+                )
+        return replace(self, codec=tuple(s for s in self.codec if not labels or s.name in labels))
+
+    def tasks(self, dataset: Dataset) -> list[Task]:
+        """Return every evaluation of the suite, codec by codec and, within a codec, image by image."""
+        shared = Task(
+            self.name, dataset.name, len(dataset.images), dataset.size, "", "", "", 0.0, "", Path(), ""
+        )
+        return [
+            replace(
+                shared,
+                codec=spec.name,
+                codec_id=spec.codec_id,
+                codec_options=spec.options_json,
+                point=float(point),
+                image=image.name,
+                image_path=image.path,
+                image_sha256=image.sha256,
+                metrics=self.metrics,
+                crop=self.crop,
+            )
+            for spec in self.codec
+            for image in dataset.images
+            for point in spec.points or ()
+        ]
+
+
+def select_images(tasks: Sequence[Task], patterns: Sequence[str]) -> list[Task]:
+    """Return the tasks on these images (each a file name, its stem, or a glob); all of them without patterns.
+
+    Raises UsageError, with near names, for a pattern that matches no image.
+    """
+    names = {task.image for task in tasks}
+    wanted: set[str] = set() if patterns else names
+    for pattern in patterns:
+        found = {name for name in names if _image_matches(name, pattern)}
+        if not found:
+            near = did_you_mean(pattern, names | {Path(name).stem for name in names})
+            raise UsageError(f"--image {pattern!r} matches no image of the dataset; {near}")
+        wanted |= found
+    return [task for task in tasks if task.image in wanted]
+
+
+def _image_matches(name: str, pattern: str) -> bool:
+    return pattern in (name, Path(name).stem) or fnmatchcase(name, pattern)
+
+
+def builtin_suites() -> dict[str, Path]:
+    """Return the built-in suites' files by name."""
+    return {path.stem: path for path in sorted(suites_folder().glob("*.toml"))}
+
+
+def load_suite(name_or_path: str) -> Suite:
+    """Return the built-in suite of that name, or the one in the TOML file at that path.
+
+    Raises SuiteError, naming file and field, for everything that is wrong in the file.
+    """
+    path = suite_file(name_or_path)
+    known = builtin_suites()
+    if name_or_path not in known and not path.is_file():
+        if path.suffix == ".toml" or "/" in name_or_path:
+            raise SuiteError(f"{name_or_path}: no such suite file")
+        raise SuiteError(f"unknown suite {name_or_path!r}; {did_you_mean(name_or_path, known)}")
+    return parse_suite(path)
+
+
+def suite_file(name_or_path: str) -> Path:
+    """Return the file of the built-in suite of that name, else the path given, whether it exists or not."""
+    return builtin_suites().get(name_or_path, Path(name_or_path))
+
+
+def parse_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of the suite file at `path`, not checked. Raises SuiteError, naming the file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SuiteError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path}: is no TOML: {error}") from error
+
+
+def parse_suite(path: Path) -> Suite:
+    """Read and check the suite file at `path`. Raises SuiteError, naming file and field."""
+    data = parse_toml(path)
+    import pydantic  # here, because planning alone needs it and workers start faster without
+
+    try:
+        # Through JSON, because there alone strict checking takes an array for a tuple.
+        suite = pydantic.TypeAdapter(Suite).validate_json(json.dumps(data, default=str))
+    except pydantic.ValidationError as error:
+        raise SuiteError(f"{path}: " + "; ".join(_explain(error, data))) from error
+    try:
+        return _checked(suite, path)
+    except UsageError as error:
+        raise SuiteError(f"{path}: {error}") from error
+
+
+def _explain(error: ValidationError, data: dict[str, Any]) -> list[str]:
+    """Turn each complaint of pydantic into one clause that names the field, and the near name of a typo."""
+    clauses = []
+    for problem in error.errors():
+        *parents, key = problem["loc"] or ("suite",)
+        where = _where(problem["loc"], data)
+        if problem["type"] == "unexpected_keyword_argument":
+            keys = [f.name for f in fields(CodecSpec if parents else Suite)]
+            clauses.append(f"unknown key {where}; {did_you_mean(str(key), keys)}")
+        elif problem["type"] in ("missing", "missing_argument"):
+            clauses.append(f"{where} is missing")
+        else:
+            clauses.append(f"{where}: {problem['msg'].lower()}, found {problem['input']!r:.60}")
+    return clauses
+
+
+def _where(location: Sequence[int | str], data: dict[str, Any]) -> str:
+    """Spell a location as `codec[2] ('webp') points[0]`, codecs counted from 1."""
+    text = ".".join(str(part) for part in location if not isinstance(part, int))
+    if len(location) >= 2 and location[0] == "codec" and isinstance(location[1], int):
+        table = data["codec"][location[1]]
+        label = f" ({table['name']!r})" if isinstance(table, dict) and "name" in table else ""
+        text = f"codec[{location[1] + 1}]{label}" + "".join(
+            f"[{part + 1}]" if isinstance(part, int) else f" {part}" for part in location[2:]
+        )
+    return text
+
+
+def _checked(suite: Suite, path: Path) -> Suite:
+    """Check what types alone cannot say, and fill in what the registry knows. Raises UsageError."""
+    if not _NAME.fullmatch(suite.name):
+        raise UsageError(
+            f"name {suite.name!r}: must be letters, digits, '.', '_' or '-', as it names a folder"
+        )
+    if not suite.codec:
+        raise UsageError("codec: is empty; give at least one [[codec]] table")
+    _check_metrics(suite.metrics)
+    if suite.crop is not None and suite.crop < 1:
+        raise UsageError(f"crop: {suite.crop} is not a number of pixels from 1 up")
+    labels = [spec.name for spec in suite.codec]
+    for number, spec in enumerate(suite.codec, start=1):
+        if spec.name in labels[: number - 1]:
+            raise UsageError(f"codec[{number}] name: {spec.name!r} is given twice; each label must be unique")
+    specs = tuple(
+        _checked_codec(spec, f"codec[{i}] ({spec.name!r})") for i, spec in enumerate(suite.codec, 1)
+    )
+    _check_dataset(suite.dataset)
+    return replace(suite, codec=specs)
+
+
+def _check_metrics(metrics: Sequence[str]) -> None:
+    from benchmark.metrics.base import METRICS
+
+    if not metrics:
+        raise UsageError(f"metrics: is empty; known: {', '.join(METRICS)}")
+    for name in metrics:
+        if name not in METRICS:
+            raise UsageError(f"metrics: unknown metric {name!r}; {did_you_mean(name, METRICS)}")
+        if metrics.count(name) > 1:
+            raise UsageError(f"metrics: {name!r} is given twice")
+
+
+def _check_dataset(name: str) -> None:
+    from benchmark.data.find import FOLDER_PREFIX, find_manifest
+
+    if name.startswith(FOLDER_PREFIX):
+        return
+    try:
+        find_manifest(name)
+    except UsageError as error:
+        raise UsageError(f"dataset: {error}") from error
+
+
+def _checked_codec(spec: CodecSpec, where: str) -> CodecSpec:
+    if not spec.name.strip() or not spec.name.isprintable():
+        raise UsageError(f"{where} name: must be printable and not empty")
+    try:
+        entry = codec_entry(spec.codec_id)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+    points = entry.points if spec.points is None else spec.points
+    if not points:
+        raise UsageError(f"{where} points: is empty; leave it out for the default ones")
+    for point in points:
+        if not math.isfinite(point) or point < 0:
+            raise UsageError(f"{where} points: {point:g} is not a number from 0 up")
+        if points.count(point) > 1:
+            raise UsageError(f"{where} points: {point:g} is given twice")
+    return replace(spec, points=tuple(float(point) for point in points))
