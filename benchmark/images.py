@@ -15,9 +15,8 @@ import numpy as np
 import PIL.Image
 import PIL.ImageFile
 import PIL.ImageOps
-from numpy.typing import NDArray
 
-from benchmark.codecs.base import Image
+from benchmark.arrays import F64, U16, Image
 from benchmark.errors import ImageError
 from benchmark.files import replacing
 
@@ -188,7 +187,7 @@ def centre_crop(image: Image, side: int) -> Image:
     return np.ascontiguousarray(image[top : top + side, left : left + side])
 
 
-def luma_chroma(image: Image) -> NDArray[np.float64]:
+def luma_chroma(image: Image) -> F64:
     """Return full-range BT.709 Y, Cb, Cr of an 8-bit RGB image, float64 [3, H, W], not rounded.
 
     Y lies in 0..255, Cb and Cr in -127.5..127.5 (no offset). Source: ITU-R BT.709-6, item 3.
@@ -199,7 +198,7 @@ def luma_chroma(image: Image) -> NDArray[np.float64]:
     return np.stack([y / _ONE, (_ONE * blue - y) / _CB_SCALE, (_ONE * red - y) / _CR_SCALE])
 
 
-def rgb_to_ycbcr(image: Image, bit_depth: int) -> NDArray[np.uint16]:
+def rgb_to_ycbcr(image: Image, bit_depth: int) -> U16:
     """Return the planes of an 8-bit RGB image as full-range BT.709 YCbCr 4:4:4, uint16 [3, H, W].
 
     All three planes span 0..peak, peak = 2^bit_depth - 1 (8 to 16 bits), and are rounded, halves upwards.
@@ -209,11 +208,11 @@ def rgb_to_ycbcr(image: Image, bit_depth: int) -> NDArray[np.uint16]:
     peak = _peak(bit_depth)
     planes = luma_chroma(image) * (peak / 255.0)
     planes[1:] += peak / 2.0
-    samples: NDArray[np.uint16] = np.clip(np.floor(planes + 0.5), 0, peak).astype(np.uint16)
+    samples: U16 = np.clip(np.floor(planes + 0.5), 0, peak).astype(np.uint16)
     return samples
 
 
-def ycbcr_to_rgb(planes: NDArray[np.uint16], bit_depth: int) -> Image:
+def ycbcr_to_rgb(planes: U16, bit_depth: int) -> Image:
     """Return the 8-bit RGB image of full-range BT.709 YCbCr 4:4:4 planes, uint16 [3, H, W]; rounded, clipped.
 
     The inverse of `rgb_to_ycbcr`: lossless or nearly so from 10 bits on, about 53 dB at 8 bits (where even

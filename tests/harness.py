@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
+from benchmark.arrays import Image
 from benchmark.codecs import CodecEntry
-from benchmark.codecs.base import Codec, Image, note
+from benchmark.codecs.base import Codec, note
 from benchmark.errors import BitstreamError, CodecError, PointError
 
 GOOD, BETTER, HANG, DIE, BUG, FAIL, CROP, CHILD, SLOW = 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.codecs.base import Image
+from benchmark.arrays import Image
 from benchmark.errors import ImageError
 from benchmark.images import (
     MAX_PIXELS,

@@ -9,9 +9,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from benchmark.analysis.curves import Curve
-from benchmark.analysis.grid import Bools, Floats
 from benchmark.analysis.pchip import BatchBd, Fronts, bd_batch, fronts
 from benchmark.analysis.status import Status, joined
+from benchmark.arrays import F64, Bools
 
 Method = Literal["pchip", "akima", "cubic"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -102,7 +102,7 @@ class Doubts:
     falling: Bools
 
 
-def _doubts(rates: Floats, qualities: Floats, kept: Fronts) -> Doubts:
+def _doubts(rates: F64, qualities: F64, kept: Fronts) -> Doubts:
     usable = np.isfinite(rates) & np.isfinite(qualities) & (rates > 0)
     order = np.lexsort((qualities, rates), axis=1)
     r, q = (np.take_along_axis(np.where(usable, a, np.nan), order, axis=1) for a in (rates, qualities))
@@ -137,14 +137,14 @@ def pair_statuses(anchor: Doubts, test: Doubts, batch: BatchBd) -> list[tuple[St
 class PerImageBd:
     """Deltas image by image, [images] each; NaN where an image has no figure, `statuses` says why."""
 
-    rate_percent: Floats
-    quality_db: Floats
-    overlap: Floats
+    rate_percent: F64
+    quality_db: F64
+    overlap: F64
     statuses: list[tuple[Status, ...]]
 
 
 def bd_per_image(
-    anchor_rates: Floats, anchor_qualities: Floats, test_rates: Floats, test_qualities: Floats
+    anchor_rates: F64, anchor_qualities: F64, test_rates: F64, test_qualities: F64
 ) -> PerImageBd:
     """Return the deltas of each image's own pair of curves (PCHIP). All arrays are [points, images], dB."""
     pairs = [(anchor_rates.T, anchor_qualities.T), (test_rates.T, test_qualities.T)]
@@ -155,7 +155,7 @@ def bd_per_image(
     return PerImageBd(batch.rate_percent, batch.quality_db, batch.overlap, statuses)
 
 
-def rate_savings(anchor: Curve, test: Curve, samples: int = 200) -> tuple[Floats, Floats]:
+def rate_savings(anchor: Curve, test: Curve, samples: int = 200) -> tuple[F64, F64]:
     """Return qualities (dB, [samples]) over the shared range and the rate of `test` there against `anchor`,
     in percent.
 

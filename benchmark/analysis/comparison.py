@@ -19,10 +19,11 @@ from benchmark.analysis.figures import (
     no_mean_figure,
     no_per_image_figure,
 )
-from benchmark.analysis.grid import CodecGrid, Floats, codec_grids, complete
+from benchmark.analysis.grid import CodecGrid, codec_grids, complete
 from benchmark.analysis.intervals import FEW_IMAGES, RESAMPLES, Estimate, bootstrap, estimate
 from benchmark.analysis.pchip import bd_batch, fronts
 from benchmark.analysis.status import MIXED, Status, joined
+from benchmark.arrays import F64
 from benchmark.codecs import registry
 from benchmark.errors import AnalysisError
 
@@ -188,7 +189,7 @@ def _mean_figure(
 ) -> MeanCurveFigure:
     found = bd_of_curves(anchor_curve, curve)
 
-    def figures(weights: Floats) -> tuple[Floats, ...]:
+    def figures(weights: F64) -> tuple[F64, ...]:
         sides = []
         for grid in (theirs, ours):
             rates, values = weighted_means(grid, weights, options.averaging)
@@ -244,10 +245,10 @@ def _per_image_figure(ours: CodecGrid, theirs: CodecGrid, options: Options) -> P
     )
 
 
-def _mean_where_finite(figures: Floats, weights: Floats) -> Floats:
+def _mean_where_finite(figures: F64, weights: F64) -> F64:
     held = np.isfinite(figures)
     with np.errstate(invalid="ignore"):
-        means: Floats = (weights @ np.where(held, figures, 0)) / (weights @ held.astype(np.float64))
+        means: F64 = (weights @ np.where(held, figures, 0)) / (weights @ held.astype(np.float64))
     return means
 
 
@@ -256,7 +257,7 @@ def _point_deltas(ours: CodecGrid, theirs: CodecGrid, options: Options) -> tuple
     every = np.arange(len(ours.images))
     ours, theirs = ours.take(mine, every), theirs.take(others, every)
 
-    def figures(weights: Floats) -> tuple[Floats, ...]:
+    def figures(weights: F64) -> tuple[F64, ...]:
         (rates, values), (their_rates, their_values) = (
             weighted_means(grid, weights, options.averaging) for grid in (ours, theirs)
         )

@@ -9,8 +9,9 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.grid import CodecGrid, Coverage, Floats, codec_grids, complete
+from benchmark.analysis.grid import CodecGrid, Coverage, codec_grids, complete
 from benchmark.analysis.status import Status, joined
+from benchmark.arrays import F64
 from benchmark.errors import AnalysisError, did_you_mean
 
 Averaging = Literal["per_image", "mean_mse", "pixel_weighted"]
@@ -40,10 +41,10 @@ class Curve:
     metric: str
     rate: str
     averaging: str
-    points: Floats
-    rates: Floats
-    qualities: Floats
-    values: Floats
+    points: F64
+    rates: F64
+    qualities: F64
+    values: F64
     coverage: Coverage
     statuses: tuple[Status, ...]
     source: Literal["measured", "published"] = "measured"
@@ -66,20 +67,20 @@ class PerImageCurves:
     dataset: str
     metric: str
     rate: str
-    points: Floats
+    points: F64
     images: tuple[str, ...]
-    rates: Floats
-    qualities: Floats
+    rates: F64
+    qualities: F64
     coverage: Coverage
     statuses: tuple[Status, ...]
 
 
-def to_db(values: Floats, metric: str) -> Floats:
+def to_db(values: F64, metric: str) -> F64:
     """Return metric values in dB: PSNR as it is, MS-SSIM as -10 log10(1 - x) (1 gives infinity)."""
     if metric != "ms_ssim_rgb":
         return values
     with np.errstate(divide="ignore"):
-        decibels: Floats = -10 * np.log10(1 - values)
+        decibels: F64 = -10 * np.log10(1 - values)
     return decibels
 
 
@@ -91,7 +92,7 @@ def check_averaging(averaging: str, metric: str) -> None:
         raise AnalysisError(f"averaging 'mean_mse' is for PSNR, not for {metric!r}; use 'per_image'")
 
 
-def weighted_means(grid: CodecGrid, weights: Floats, averaging: str) -> tuple[Floats, Floats]:
+def weighted_means(grid: CodecGrid, weights: F64, averaging: str) -> tuple[F64, F64]:
     """Return mean rates and mean metric values, each [sets, points], under image weights [sets, images].
 
     One row of weights (all one) gives the plain curve; the bootstrap passes one row per resample.

@@ -12,12 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.analysis.status import Status, joined
+from benchmark.arrays import F64, Bools, Intp
 from benchmark.errors import AnalysisError, did_you_mean
 from benchmark.metrics.base import IDENTICAL
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.intp]
 
 Metric = Literal["psnr_rgb", "ms_ssim_rgb", "psnr_y", "psnr_yuv"]
 Rate = Literal["bpp", "entropy_bpp"]
@@ -41,15 +38,15 @@ class CodecGrid:
     dataset_size: int
     metric: str
     rate: str
-    points: Floats
+    points: F64
     images: tuple[str, ...]
     keys: tuple[str, ...]
-    pixels: Floats
-    rates: Floats
-    values: Floats
+    pixels: F64
+    rates: F64
+    values: F64
     failed: Bools
     lossless: Bools
-    variants: Ints
+    variants: Intp
     protocols: frozenset[str]
     statuses: tuple[Status, ...]
 
@@ -205,7 +202,7 @@ def _grid(rows: pd.DataFrame, codec: str, metric: str, rate: str, repeated: bool
     )
 
 
-def _images(rows: pd.DataFrame) -> tuple[NDArray[np.intp], tuple[str, ...], tuple[str, ...]]:
+def _images(rows: pd.DataFrame) -> tuple[Intp, tuple[str, ...], tuple[str, ...]]:
     """Return each row's image as an index, the images' names, and what identifies them: name and content."""
     name_codes, names = pd.factorize(rows["image"], sort=True)
     content_codes, contents = pd.factorize(rows["image_sha256"], sort=True)
@@ -236,7 +233,7 @@ def _lossless(rows: pd.DataFrame, metric: str) -> Bools:
     return noted
 
 
-def _variants(rows: pd.DataFrame) -> Ints:
+def _variants(rows: pd.DataFrame) -> Intp:
     """Return which version of the codec, with which options, measured each row: equal numbers, equal ones."""
     found = np.zeros(len(rows), dtype=np.intp)
     for name in ("codec_version", "codec_options"):
@@ -246,7 +243,7 @@ def _variants(rows: pd.DataFrame) -> Ints:
     return found
 
 
-def _column(rows: pd.DataFrame, name: str) -> Floats:
+def _column(rows: pd.DataFrame, name: str) -> F64:
     if name not in rows:
         return np.full(len(rows), np.nan)
     return rows[name].to_numpy(dtype=np.float64, na_value=np.nan)

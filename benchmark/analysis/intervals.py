@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.analysis.grid import Floats
+from benchmark.arrays import F64, U8
 
 RESAMPLES = 10_000
 LEVEL = 0.95
@@ -33,7 +32,7 @@ class Estimate:
 
 
 @lru_cache(maxsize=2)
-def _resample_counts(images: int, resamples: int, seed: int) -> NDArray[np.uint8]:
+def _resample_counts(images: int, resamples: int, seed: int) -> U8:
     """Return how often each image was drawn, [resamples, images]; the same for all who share a seed."""
     rng = np.random.default_rng(seed)
     counts = np.empty((resamples, images), dtype=np.uint8)
@@ -49,7 +48,7 @@ def _resample_counts(images: int, resamples: int, seed: int) -> NDArray[np.uint8
     return counts
 
 
-def resample_weights(images: int, resamples: int, seed: int) -> Iterator[Floats]:
+def resample_weights(images: int, resamples: int, seed: int) -> Iterator[F64]:
     """Yield image weights, [some resamples, images], all in all `resamples` rows. Seeded: always the same."""
     counts = _resample_counts(images, resamples, seed)
     step = max(1, _CHUNK_CELLS // images)
@@ -58,7 +57,7 @@ def resample_weights(images: int, resamples: int, seed: int) -> Iterator[Floats]
 
 
 def bootstrap(
-    figures: Callable[[Floats], tuple[Floats, ...]], images: int, *, resamples: int = RESAMPLES, seed: int = 0
+    figures: Callable[[F64], tuple[F64, ...]], images: int, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[tuple[float, float] | None]:
     """Return a 95 % interval for each figure that `figures` gives.
 
@@ -72,7 +71,7 @@ def bootstrap(
     return [_interval(np.concatenate(parts)) for parts in zip(*drawn, strict=True)]
 
 
-def _interval(figures: Floats) -> tuple[float, float] | None:
+def _interval(figures: F64) -> tuple[float, float] | None:
     held = figures[np.isfinite(figures)]
     if len(held) < LEVEL * len(figures):
         return None

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.analysis.grid import Floats
+from benchmark.arrays import F64, Intp
 
-Counts = NDArray[np.intp]
+Counts = Intp
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +23,8 @@ class Fronts:
     `rates` rise strictly and so do `qualities`; entries past `counts` repeat the last one.
     """
 
-    rates: Floats
-    qualities: Floats
+    rates: F64
+    qualities: F64
     counts: Counts
 
 
@@ -37,12 +36,12 @@ class BatchBd:
     `overlap` is the shared part of the joint quality range, 0 to 1.
     """
 
-    rate_percent: Floats
-    quality_db: Floats
-    overlap: Floats
+    rate_percent: F64
+    quality_db: F64
+    overlap: F64
 
 
-def fronts(rates: Floats, qualities: Floats) -> Fronts:
+def fronts(rates: F64, qualities: F64) -> Fronts:
     """Keep, of each curve [curves, points], the points that no other beats at equal or lower rate.
 
     Interpolating quality to rate needs quality that rises strictly with rate; a point that costs more and is
@@ -74,7 +73,7 @@ def fronts(rates: Floats, qualities: Floats) -> Fronts:
     )
 
 
-def _rising(rates: Floats, qualities: Floats) -> Fronts | None:
+def _rising(rates: F64, qualities: F64) -> Fronts | None:
     """Return the curves as they are (or all reversed) if all rise strictly, the common case."""
     if not (np.isfinite(rates).all() and np.isfinite(qualities).all() and (rates > 0).all()):
         return None
@@ -99,7 +98,7 @@ def bd_batch(anchor: Fronts, test: Fronts) -> BatchBd:
     return BatchBd((10**log_ratio - 1) * 100, quality_db, overlap)
 
 
-def _mean_gap(xs: list[Floats], ys: list[Floats], counts: list[Counts]) -> tuple[Floats, Floats]:
+def _mean_gap(xs: list[F64], ys: list[F64], counts: list[Counts]) -> tuple[F64, F64]:
     """Return the mean of y_1 - y_0 over the shared range of x, and the shared part of the joint range."""
     enough = (counts[0] >= 2) & (counts[1] >= 2)
     with np.errstate(invalid="ignore"):
@@ -117,7 +116,7 @@ def _mean_gap(xs: list[Floats], ys: list[Floats], counts: list[Counts]) -> tuple
     return gap, np.where(held, shared / np.where(held, joint, 1), 0.0)
 
 
-def _integrals(x: Floats, y: Floats, counts: Counts, low: Floats, high: Floats) -> Floats:
+def _integrals(x: F64, y: F64, counts: Counts, low: F64, high: F64) -> F64:
     """Integrate each curve's PCHIP interpolant from `low` to `high`; curves of one length go together."""
     areas = np.empty(len(low))
     for n in np.unique(counts):
@@ -126,7 +125,7 @@ def _integrals(x: Floats, y: Floats, counts: Counts, low: Floats, high: Floats) 
     return areas
 
 
-def _integrals_of_length(x: Floats, y: Floats, low: Floats, high: Floats) -> Floats:
+def _integrals_of_length(x: F64, y: F64, low: F64, high: F64) -> F64:
     h = np.diff(x, axis=1)
     m = np.diff(y, axis=1) / h
     d = _slopes(h, m)
@@ -139,23 +138,23 @@ def _integrals_of_length(x: Floats, y: Floats, low: Floats, high: Floats) -> Flo
     pieces = _antiderivative(coefficients, h)
     until_knot = np.concatenate([np.zeros((len(x), 1)), np.cumsum(pieces, axis=1)], axis=1)
 
-    def until(q: Floats) -> Floats:
+    def until(q: F64) -> F64:
         k = np.clip((x <= q[:, None]).sum(axis=1) - 1, 0, x.shape[1] - 2)[:, None]
         at_k = tuple(np.take_along_axis(c, k, axis=1) for c in coefficients)
         t = q[:, None] - np.take_along_axis(x, k, axis=1)
-        area: Floats = (np.take_along_axis(until_knot, k, axis=1) + _antiderivative(at_k, t))[:, 0]
+        area: F64 = (np.take_along_axis(until_knot, k, axis=1) + _antiderivative(at_k, t))[:, 0]
         return area
 
     return until(high) - until(low)
 
 
-def _antiderivative(coefficients: tuple[Floats, ...], t: Floats) -> Floats:
+def _antiderivative(coefficients: tuple[F64, ...], t: F64) -> F64:
     c0, c1, c2, c3 = coefficients
-    area: Floats = t * (c0 + t * (c1 + t * (c2 + t * c3)))
+    area: F64 = t * (c0 + t * (c1 + t * (c2 + t * c3)))
     return area
 
 
-def _slopes(h: Floats, m: Floats) -> Floats:
+def _slopes(h: F64, m: F64) -> F64:
     """Return the knots' derivatives from interval widths and secants, [curves, points - 1] each."""
     if h.shape[1] == 1:
         return np.concatenate([m, m], axis=1)
@@ -169,7 +168,7 @@ def _slopes(h: Floats, m: Floats) -> Floats:
     return np.concatenate([first[:, None], inner, last[:, None]], axis=1)
 
 
-def _end_slope(h0: Floats, h1: Floats, m0: Floats, m1: Floats) -> Floats:
+def _end_slope(h0: F64, h1: F64, m0: F64, m1: F64) -> F64:
     """One-sided three-point estimate, kept in the shape of the data."""
     d = ((2 * h0 + h1) * m0 - h0 * m1) / (h0 + h1)
     too_steep = (np.sign(m0) != np.sign(m1)) & (np.abs(d) > 3 * np.abs(m0))

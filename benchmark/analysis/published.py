@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis.curves import Curve, to_db
-from benchmark.analysis.grid import Coverage, Floats
+from benchmark.analysis.grid import Coverage
+from benchmark.arrays import F64
 from benchmark.errors import AnalysisError, did_you_mean
 
 _DATASET_SIZES = {"kodak": 24, "tecnick": 100}
@@ -154,6 +155,6 @@ def _publication(name: str) -> Publication:
     )
 
 
-def _columns(name: str) -> dict[str, Floats]:
+def _columns(name: str) -> dict[str, F64]:
     _, rows = _read(name)
     return {column: np.array([float(row[column] or "nan") for row in rows]) for column in rows[0]}

@@ -8,13 +8,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from benchmark.arrays import Image
 from benchmark.errors import PointError
 
-Image = NDArray[np.uint8]
-"""An 8-bit RGB image, shape (height, width, 3), C-contiguous."""
+__all__ = ["Codec", "Facts", "Image", "check_number", "collect_facts", "note"]
 
 Facts = dict[str, Any]
 """What a codec says of one call beside its result, JSON-serializable (see `note`)."""

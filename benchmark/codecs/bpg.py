@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.codecs.base import Image, check_number
+from benchmark.arrays import Image
+from benchmark.codecs.base import check_number
 from benchmark.codecs.process import SubprocessCodec
 from benchmark.codecs.programs import Program
 from benchmark.errors import BitstreamError, CodecError, ImageError

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.arrays import Image
 from benchmark.codecs import make_codec
-from benchmark.codecs.base import Image
 from benchmark.errors import BitstreamError, UsageError
 from benchmark.files import write_atomically
 

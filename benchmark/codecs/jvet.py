@@ -13,7 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from benchmark.codecs.base import Image, check_number, note
+from benchmark.arrays import Image
+from benchmark.codecs.base import check_number, note
 from benchmark.codecs.process import SubprocessCodec
 from benchmark.codecs.programs import Program, file_sha256
 from benchmark.errors import BitstreamError, CodecError, CodecUnavailableError, ImageError

@@ -6,7 +6,8 @@ import struct
 
 import numpy as np
 
-from benchmark.codecs.base import Codec, Image, check_number
+from benchmark.arrays import Image
+from benchmark.codecs.base import Codec, check_number
 from benchmark.errors import BitstreamError
 from benchmark.images import rgb_to_ycbcr, ycbcr_to_rgb
 

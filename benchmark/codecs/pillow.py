@@ -13,7 +13,8 @@ import PIL.features
 import PIL.Image
 from PIL import AvifImagePlugin
 
-from benchmark.codecs.base import Codec, Image, check_number
+from benchmark.arrays import Image
+from benchmark.codecs.base import Codec, check_number
 from benchmark.errors import BitstreamError, CodecError, CodecUnavailableError, ImageError, UsageError
 from benchmark.images import check_image, open_checked, pixel_limit
 

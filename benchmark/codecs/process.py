@@ -18,7 +18,8 @@ from typing import ClassVar
 import numpy as np
 import PIL.Image
 
-from benchmark.codecs.base import Codec, Image, note
+from benchmark.arrays import Image
+from benchmark.codecs.base import Codec, note
 from benchmark.codecs.programs import Program, file_sha256
 from benchmark.errors import (
     BitstreamError,

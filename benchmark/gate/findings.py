@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis.curves import to_db
-from benchmark.analysis.grid import Floats
+from benchmark.arrays import F64
 
 Kind = Literal[
     "codec vanished",
@@ -223,7 +223,7 @@ def _slower(kind: Kind, column: str, rows: pd.DataFrame, limits: Limits) -> Iter
             yield Finding(kind, "note", codec, f"{slow}, as the other codecs: the machine was busy")
 
 
-def _values(rows: pd.DataFrame, column: str) -> tuple[Floats, Floats]:
+def _values(rows: pd.DataFrame, column: str) -> tuple[F64, F64]:
     now, before = (rows[f"{column}{side}"].to_numpy(dtype=np.float64, na_value=np.nan) for side in _SIDES)
     return now, before
 

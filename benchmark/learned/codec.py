@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.codecs.base import Codec, Image, note
+from benchmark.arrays import Image
+from benchmark.codecs.base import Codec, note
 from benchmark.errors import BitstreamError, CodecUnavailableError, PointError, WeightsError
 from benchmark.learned.coding import bitstream
 from benchmark.learned.weights import (

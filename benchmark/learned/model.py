@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.codecs.base import Image
+from benchmark.arrays import F32, I32, U8, Image
 from benchmark.errors import BitstreamError
 from benchmark.learned.architectures.mean_scale import DOWNSAMPLING, MeanScaleHyperprior
 from benchmark.learned.architectures.transforms import LATENT_STRIDE, Transforms
@@ -84,9 +83,7 @@ class CodingModel:
         image = self.transforms.synthesis(y_hat.reshape(-1, height // LATENT_STRIDE, width // LATENT_STRIDE))
         return np.ascontiguousarray(image[: container.header.height, : container.header.width])
 
-    def decode_latents(
-        self, container: Container
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.uint8]]:
+    def decode_latents(self, container: Container) -> tuple[I32, F32, U8]:
         """Return the indices, mu and the scale indices, all [M, L], that the streams hold."""
         header = container.header
         rows, columns = padded(header.height) // DOWNSAMPLING, padded(header.width) // DOWNSAMPLING
@@ -102,9 +99,7 @@ class CodingModel:
         seed = latent_seed(header, container.hyper_stream)
         return coder.decode(container.latent_stream, scale_index, seed), mu, scale_index
 
-    def _hyper_decode(
-        self, symbols: NDArray[np.int32], rows: int, columns: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    def _hyper_decode(self, symbols: I32, rows: int, columns: int) -> tuple[F32, U8]:
         z_hat = self.hyper_latents.dequantize(symbols).reshape(-1, rows, columns)
         mu, scale_index = self.hyper_synthesis(z_hat)
         return mu.reshape(len(mu), -1), scale_index.reshape(len(mu), -1)

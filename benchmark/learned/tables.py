@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from benchmark.arrays import F64, I32
 
 SCALES = 64
 MAX_RADIUS = 511
@@ -49,7 +48,7 @@ _ERFC_COEFFICIENTS = (
 _INV_SQRT2 = 0.7071067811865476
 
 
-def exact_exp(x: Floats) -> Floats:
+def exact_exp(x: F64) -> F64:
     """Return exp(x), within 2 ulp for -700 <= x <= 700 (clamped to that), the same bits on every machine."""
     x = np.clip(x, -700.0, 700.0)
     n = np.rint(x * _INV_LN2)
@@ -60,11 +59,11 @@ def exact_exp(x: Floats) -> Floats:
         series = series * r
         series = series / term
         series = series + 1.0
-    power: Floats = np.ldexp(series, n.astype(np.int32))
+    power: F64 = np.ldexp(series, n.astype(np.int32))
     return power
 
 
-def exact_log2(x: Floats) -> Floats:
+def exact_log2(x: F64) -> F64:
     """Return log2(x) for positive normal x, the same bits on every machine (absolute error below 2e-13)."""
     mantissa, exponent = np.frexp(x)
     low = mantissa < _INV_SQRT2
@@ -79,7 +78,7 @@ def exact_log2(x: Floats) -> Floats:
     return exponent + (2.0 * _INV_LN2) * (z * series)
 
 
-def normal_tail(x: Floats) -> Floats:
+def normal_tail(x: F64) -> F64:
     """Return P(X > x) of a unit normal for x >= 0, relative error below 1.3e-7, the same bits everywhere."""
     z = x * _INV_SQRT2
     t = 1.0 / (1.0 + 0.5 * z)
@@ -88,18 +87,18 @@ def normal_tail(x: Floats) -> Floats:
         series = series * t
         series = series + coefficient
     exponent = series - z * z
-    tail: Floats = 0.5 * (t * exact_exp(exponent))
+    tail: F64 = 0.5 * (t * exact_exp(exponent))
     return tail
 
 
-def _scale_table() -> Floats:
+def _scale_table() -> F64:
     """Return exp of 64 equal steps from ln 0.11 to ln 256, rounded to float32 as CompressAI holds them."""
     low, high = -2.2072749131897207, 5.545177444479562
     step = (high - low) / (SCALES - 1)
     return exact_exp(low + np.arange(SCALES) * step).astype(np.float32).astype(np.float64)
 
 
-SCALE_TABLE: Floats = _scale_table()
+SCALE_TABLE: F64 = _scale_table()
 """The 64 standard deviations that `scale_index` points into, in units of the latent."""
 SCALE_TABLE.setflags(write=False)
 
@@ -116,11 +115,11 @@ class PmfTables:
     np.sum out of that step). Settings must reach the decoder with all 64 bits.
     """
 
-    probabilities: Floats
+    probabilities: F64
     """float64 [quantizers, 64, 2 * max_radius + 1]"""
-    radius: NDArray[np.int32]
+    radius: I32
     """int32 [64]: the largest listed magnitude of each scale, at least 1."""
-    escape: Floats
+    escape: F64
     """float64 [quantizers, 64]"""
 
     @property
@@ -129,7 +128,7 @@ class PmfTables:
         return (self.probabilities.shape[2] - 1) // 2
 
 
-def cell_tables(thresholds: Floats, sigma: Floats) -> PmfTables:
+def cell_tables(thresholds: F64, sigma: F64) -> PmfTables:
     """Return the tables of Gaussian residuals that are cut into cells.
 
     thresholds: [quantizers, 64, MAX_RADIUS + 1], increasing; the cell of k = 0 is |x| < thresholds[..., 0],
@@ -140,7 +139,7 @@ def cell_tables(thresholds: Floats, sigma: Floats) -> PmfTables:
     return _tables_of(1.0 - 2.0 * tails[:, :, 0], tails)
 
 
-def fitted_tables(thresholds: Floats, sigma: Floats, wide_weight: Floats, zero_odds: Floats) -> PmfTables:
+def fitted_tables(thresholds: F64, sigma: F64, wide_weight: F64, zero_odds: F64) -> PmfTables:
     """Return the tables of cells under a mixture of two Gaussians, with a factor on the odds of k = 0.
 
     thresholds and sigma are those of `cell_tables`. The second Gaussian has WIDE * sigma and the weight
@@ -157,7 +156,7 @@ def fitted_tables(thresholds: Floats, sigma: Floats, wide_weight: Floats, zero_o
     return _tables_of(inside / total, tails / total[:, :, None])
 
 
-def _tables_of(zero: Floats, tails: Floats) -> PmfTables:
+def _tables_of(zero: F64, tails: F64) -> PmfTables:
     """Return the tables with P(0) = zero, [quantizers, 64], and P(k > m) = tails[..., m]."""
     beyond = 2.0 * tails.max(axis=0)
     radius = np.clip((beyond >= TAIL_MASS).sum(axis=1), 1, MAX_RADIUS)
@@ -171,7 +170,7 @@ def _tables_of(zero: Floats, tails: Floats) -> PmfTables:
     return PmfTables(probabilities, radius.astype(np.int32), escape)
 
 
-def interpolate(x: Floats, first: float, step: float, values: tuple[float, ...]) -> Floats:
+def interpolate(x: F64, first: float, step: float, values: tuple[float, ...]) -> F64:
     """Return the piecewise linear function through (first + i * step, values[i]), constant beyond the ends.
 
     The same bits everywhere; np.interp may fuse its multiply and add, so its last bit is the machine's.
@@ -180,11 +179,11 @@ def interpolate(x: Floats, first: float, step: float, values: tuple[float, ...])
     place = np.clip((x - first) / step, 0.0, len(values) - 1.0)
     left = np.minimum(place.astype(np.intp), len(values) - 2)
     rise = (knots[left + 1] - knots[left]) * (place - left)
-    result: Floats = knots[left] + rise
+    result: F64 = knots[left] + rise
     return result
 
 
-def index_bits(tables: PmfTables) -> Floats:
+def index_bits(tables: PmfTables) -> F64:
     """Return float64 [quantizers, 64, max_radius + 17]: bits of magnitudes 0, 1, ..., escapes by formula.
 
     An escape of |k| = radius + m costs -log2(escape) + 2 log2(m) + 1 bits (Elias gamma, and a sign). The last

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from benchmark.codecs.base import Image
+from benchmark.arrays import Image
 from benchmark.errors import BenchError, CodecError, UsageError, did_you_mean
 
 IDENTICAL = "identical images"

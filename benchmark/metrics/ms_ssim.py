@@ -6,13 +6,12 @@ import hashlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.codecs.base import Image
+from benchmark.arrays import F64, Image
 from benchmark.jit import compile_kernel
 from benchmark.metrics.base import MetricUndefined
 
-Plane = NDArray[np.float64]
+Plane = F64
 Level = tuple[Plane, Plane, Plane]
 """One scale of a reference plane: the samples, their local means, their local variances."""
 

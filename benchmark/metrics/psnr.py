@@ -6,9 +6,8 @@ import math
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.codecs.base import Image
+from benchmark.arrays import I64, U8, Image
 from benchmark.jit import compile_kernel
 from benchmark.metrics.base import IDENTICAL, MetricUndefined
 
@@ -80,7 +79,7 @@ def _difference_products(reference: Image, decoded: Image) -> _Sums:
 
 
 @compile_kernel()
-def _sum_products(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.int64]:
+def _sum_products(a: U8, b: U8) -> I64:
     """Return the sums of products rr, gg, bb, rg, rb, gb of the differences of two [pixels, 3] arrays."""
     sums = np.zeros(6, np.int64)
     for start in range(0, a.shape[0], 16384):  # 16384 * 255^2 still fits 32 bits, which vectorize better

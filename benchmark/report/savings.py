@@ -9,9 +9,10 @@ import numpy as np
 
 from benchmark.analysis import Curve
 from benchmark.analysis.curves import to_db, weighted_means
-from benchmark.analysis.grid import CodecGrid, Floats, complete
+from benchmark.analysis.grid import CodecGrid, complete
 from benchmark.analysis.intervals import LEVEL, resample_weights
 from benchmark.analysis.pchip import Fronts, fronts
+from benchmark.arrays import F64
 
 RESAMPLES = 200
 SAMPLES = 100
@@ -25,10 +26,10 @@ class Savings:
     NaN against a published anchor with no images, or for one image.
     """
 
-    qualities: Floats
-    rate_percent: Floats
-    low: Floats
-    high: Floats
+    qualities: F64
+    rate_percent: F64
+    low: F64
+    high: F64
 
 
 def rate_savings_with_intervals(
@@ -74,7 +75,7 @@ def _curves_drawn(grid: CodecGrid, averaging: str) -> Fronts:
     )
 
 
-def _log_rates(curves: Fronts, at: Floats) -> Floats:
+def _log_rates(curves: Fronts, at: F64) -> F64:
     """Return log10 of the rate at these qualities, a row for each curve; NaN outside a curve's range."""
     from scipy.interpolate import PchipInterpolator
 
@@ -85,7 +86,7 @@ def _log_rates(curves: Fronts, at: Floats) -> Floats:
     return found
 
 
-def _savings(at: Floats, codec: Floats, anchor: Floats) -> Savings:
+def _savings(at: F64, codec: F64, anchor: F64) -> Savings:
     ratio = (10 ** (codec - anchor) - 1) * 100
     held = np.isfinite(ratio[0])
     shown = ratio[:, held]

@@ -16,8 +16,9 @@ from urllib.parse import quote
 import numpy as np
 
 from benchmark import environment
+from benchmark.arrays import Image
 from benchmark.codecs import make_codec
-from benchmark.codecs.base import Codec, Facts, Image, collect_facts
+from benchmark.codecs.base import Codec, Facts, collect_facts
 from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError
 from benchmark.files import write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
+from benchmark.arrays import F64
 from benchmark.errors import TrainingError
 from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
@@ -60,7 +60,7 @@ def calibrate(
         raise TrainingError(f"{quantizer} has no trellis lambda; calibrated are: {', '.join(CALIBRATED)}")
     tried: dict[tuple[float, float], Calibration] = {}
 
-    def cost(point: NDArray[np.float64]) -> float:
+    def cost(point: F64) -> float:
         settings = _settings_at(point)
         quality = _evaluate(network, encoded, LoopQuantizer(quantizer, settings), lmbda, low_precision)
         tried[settings.delta, settings.trellis_lambda] = Calibration(settings, quality)
@@ -75,7 +75,7 @@ def calibrate(
     return min(tried.values(), key=lambda calibration: calibration.quality["cost"])
 
 
-def _settings_at(point: NDArray[np.float64]) -> QuantizerSettings:
+def _settings_at(point: F64) -> QuantizerSettings:
     """Return settings with three significant digits: finer is within the noise of the photographs."""
     delta, ratio = float(f"{math.exp(point[0]):.3g}"), math.exp(point[1])
     return QuantizerSettings(delta=delta, trellis_lambda=float(f"{ratio * delta**2:.3g}"))

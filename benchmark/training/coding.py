@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmark.arrays import I32, U8
 from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
 from benchmark.learned.tables import SCALE_TABLE, SCALES, index_bits
@@ -43,7 +43,7 @@ def scale_position(sigma: Tensor) -> Tensor:
     return ((sigma.clamp(min=1e-6).log() - _LOG_FIRST) / _LOG_STEP).clamp(-1e-3, SCALES - 1)
 
 
-def nearest_scales(position: Tensor) -> NDArray[np.uint8]:
+def nearest_scales(position: Tensor) -> U8:
     """Return uint8 [batch * channels, height * width]: the scale that the coder uses at `scale_position`."""
     nearest = position.detach().round().clamp(min=0).to(torch.uint8)
     return np.ascontiguousarray(nearest.flatten(2).flatten(0, 1).cpu().numpy())
@@ -76,7 +76,7 @@ class LoopQuantizer:
         y_hat = torch.where(zero, mu, mu.detach()) + values.to(y.device).view(y.shape)
         return y_hat, self._rate(indices, position, (y - mu) - residual)
 
-    def _rate(self, indices: NDArray[np.int32], position: Tensor, moved: Tensor) -> Tensor:
+    def _rate(self, indices: I32, position: Tensor, moved: Tensor) -> Tensor:
         """Return the bits; `moved` is zero, and carries the gradient of the residual."""
         k = torch.from_numpy(indices).long().to(position.device)
         used = torch.from_numpy(self._quantizer.quantizer_of(indices)).long().to(position.device)

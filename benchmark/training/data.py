@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.codecs.base import Image
+from benchmark.arrays import U8, Image
 from benchmark.errors import TrainingError
 from benchmark.images import load_image
 from benchmark.learned.architectures.mean_scale import DOWNSAMPLING
@@ -159,7 +158,7 @@ class RandomCrops:
     def batch(self, step: int) -> Tensor:
         """Return the batch of `step`: float32 [batch, 3, crop, crop] in [0, 1], channels last in memory."""
         rng = np.random.default_rng([self._seed, step])
-        crops: NDArray[np.uint8] = np.stack([self._draw(rng) for _ in range(self._batch)])
+        crops: U8 = np.stack([self._draw(rng) for _ in range(self._batch)])
         return torch.from_numpy(crops).permute(0, 3, 1, 2).float().div_(255)
 
     def _draw(self, rng: np.random.Generator) -> Image:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmark.arrays import F32, F64, U8
 from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.learned.quantizers.base import FittedQuantizer, QuantizerSettings, Rdoq, Tcq, get_quantizer
 from benchmark.learned.quantizers.fits import (
@@ -44,8 +44,6 @@ _MAGNITUDES = 64
 _LEARNING_RATE = 0.06
 _SMOOTHNESS = 1e-5
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Crop:
@@ -53,8 +51,8 @@ class Crop:
 
     x: Tensor
     mu: Tensor
-    residual: NDArray[np.float32]
-    scale_index: NDArray[np.uint8]
+    residual: F32
+    scale_index: U8
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def with_fit(name: str, fit: Fit) -> FittedQuantizer:
     return Tcq(name, known.machine, fit) if isinstance(known, Tcq) else Rdoq(name, fit)
 
 
-def count(quantizer: FittedQuantizer, models: Sequence[Model]) -> tuple[Floats, Floats]:
+def count(quantizer: FittedQuantizer, models: Sequence[Model]) -> tuple[F64, F64]:
     """Return how often each magnitude was picked, [quantizers, n, 66], and the n ratios sigma / delta.
 
     The last magnitude stands for all beyond.
@@ -126,7 +124,7 @@ def fit_tables(name: str, start: Fit, models: Sequence[Model]) -> Fit:
     return fit
 
 
-def most_likely(start: Fit, counts: Floats, ratios: Floats) -> Fit:
+def most_likely(start: Fit, counts: F64, ratios: F64) -> Fit:
     """Return `start` with the tables under which `counts` of magnitudes at `ratios` take the fewest bits."""
     weight = np.clip(np.array(start.wide_weight), 1e-3, 0.999)
     raw = np.stack([np.log(start.narrowing), np.log(weight / (1 - weight)), start.zero_log_odds], axis=2)

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.arrays import Image
 from benchmark.codecs import codec_entry, make_codec, registry
-from benchmark.codecs.base import Codec, Image
+from benchmark.codecs.base import Codec
 from benchmark.errors import BitstreamError, CodecError, CodecUnavailableError, PointError
 
 # Raised by torch on importing torchvision, which the learned codecs' layers do.

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.arrays import Image
 from benchmark.codecs import make_codec
-from benchmark.codecs.base import Codec, Image, collect_facts
+from benchmark.codecs.base import Codec, collect_facts
 from benchmark.errors import BitstreamError, CodecError, CodecUnavailableError, PointError, UsageError
 from benchmark.images import load_image, rgb_to_ycbcr
 

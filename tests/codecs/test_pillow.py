@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
+from benchmark.arrays import Image
 from benchmark.codecs import make_codec
-from benchmark.codecs.base import Image
 from benchmark.errors import BitstreamError, CodecError, CodecUnavailableError, PointError, UsageError
 from benchmark.images import load_image
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.codecs.base import Image, check_number, collect_facts
+from benchmark.arrays import Image
+from benchmark.codecs.base import check_number, collect_facts
 from benchmark.codecs.process import TAIL_BYTES, SubprocessCodec
 from benchmark.codecs.programs import Program
 from benchmark.errors import (

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from benchmark import codecs
+from benchmark.arrays import Image
 from benchmark.codecs import CodecEntry, codec_entry, make_codec, registry
-from benchmark.codecs.base import Codec, Image
+from benchmark.codecs.base import Codec
 from benchmark.errors import BitstreamError, CodecUnavailableError, UsageError
 from benchmark.images import save_png
 from benchmark.results.store import read_results

@@ -16,8 +16,9 @@ import pytest
 import skimage
 from numpy.typing import NDArray
 
+from benchmark.arrays import Image
 from benchmark.codecs import CodecEntry, null, pillow, registry
-from benchmark.codecs.base import Codec, Image, note
+from benchmark.codecs.base import Codec, note
 from benchmark.errors import CodecError
 from benchmark.images import rgb_to_ycbcr
 from benchmark.learned.coding import bitstream

@@ -14,7 +14,7 @@ import skimage.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.codecs.base import Image
+from benchmark.arrays import Image
 from benchmark.errors import CodecError, UsageError
 from benchmark.images import luma_chroma
 from benchmark.jit import compile_kernel

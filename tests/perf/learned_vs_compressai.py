@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from PIL import Image as PillowImage
 
-from benchmark.codecs.base import Image
+from benchmark.arrays import Image
 from benchmark.learned.architectures.mean_scale import network_from_state_dict
 from benchmark.learned.coding.bitstream import pack, unpack
 from benchmark.learned.coding.indices import index_coder

@@ -17,7 +17,7 @@ import PIL.Image
 import pytorch_msssim
 import torch
 
-from benchmark.codecs.base import Image
+from benchmark.arrays import Image
 from benchmark.data.find import find_dataset
 from benchmark.images import load_image
 from benchmark.metrics.ms_ssim import MIN_SIDE_PIXELS, ms_ssim_rgb

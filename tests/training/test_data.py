@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 import torch
 
-from benchmark.codecs.base import Image
+from benchmark.arrays import Image
 from benchmark.errors import TrainingError
 from benchmark.training.data import (
     RandomCrops,

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.arrays import F64
 from benchmark.errors import WeightsError
 from benchmark.learned.torchvision_stub import make_compressai_importable
 
@@ -207,7 +207,7 @@ class MeanScaleHyperprior(nn.Module):
                 layer.bias.zero_()
 
 
-def dct_basis(channels: int) -> NDArray[np.float64]:
+def dct_basis(channels: int) -> F64:
     """Return the `channels` lowest-frequency 16x16 DCT-II functions in an orthonormal luma-chroma space.
 
     Float64 [channels, 3, 16, 16], orthonormal. Frequencies rank by u^2 + v^2; those of the two chroma axes

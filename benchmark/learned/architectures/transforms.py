@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmark.arrays import F32, U8
 from benchmark.learned.architectures.mean_scale import GDN, MeanScaleHyperprior
 from benchmark.learned.exact.strips import (
     Then,
@@ -50,7 +50,7 @@ class Transforms:
             ]
 
     @torch.inference_mode()
-    def analysis(self, image: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+    def analysis(self, image: U8) -> tuple[Tensor, Tensor]:
         """Return y, float32 [1, M, height/16, width/16], and z, float32 [1, N, height/64, width/64].
 
         `image` is uint8 [height, width, 3], sides multiples of 64.
@@ -62,7 +62,7 @@ class Transforms:
                 self._add_linear_analysis(image, y)
         return y, self._network.hyper_analysis(y)
 
-    def _add_linear_analysis(self, image: NDArray[np.uint8], y: Tensor) -> None:
+    def _add_linear_analysis(self, image: U8, y: Tensor) -> None:
         top = 0
         for rows in _split(image, _STRIP_LATENTS * LATENT_STRIDE):
             added = self._network.g_a_linear(_to_tensor(rows).permute(2, 0, 1)[None])
@@ -70,7 +70,7 @@ class Transforms:
             top += added.shape[2]
 
     @torch.inference_mode()
-    def synthesis(self, y_hat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def synthesis(self, y_hat: F32) -> U8:
         """Return the image, uint8 [16 * h, 16 * w, 3], of latents float32 [M, h, w].
 
         The number of threads has no influence on the pixels, as it would have on a convolution that oneDNN
@@ -79,7 +79,7 @@ class Transforms:
         with workers() as threads:
             return self._synthesis_in_order(y_hat, threads)
 
-    def _synthesis_in_order(self, y_hat: NDArray[np.float32], threads: Workers) -> NDArray[np.uint8]:
+    def _synthesis_in_order(self, y_hat: F32, threads: Workers) -> U8:
         _, height, width = y_hat.shape
         image = np.empty((height * LATENT_STRIDE, width * LATENT_STRIDE, 3), np.uint8)
         latents = torch.from_numpy(y_hat).permute(1, 2, 0)
@@ -121,12 +121,12 @@ def _gdn(layer: GDN) -> Then:
     )
 
 
-def _split(image: NDArray[np.uint8], rows: int) -> Iterator[NDArray[np.uint8]]:
+def _split(image: U8, rows: int) -> Iterator[U8]:
     for start in range(0, image.shape[0], rows):
         yield image[start : start + rows]
 
 
-def _to_tensor(rows: NDArray[np.uint8]) -> Tensor:
+def _to_tensor(rows: U8) -> Tensor:
     """Return float32 [rows, width, 3] in [0, 1]."""
     return torch.from_numpy(rows).float().div_(255.0)
 

@@ -21,6 +21,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.arrays import F64, I32, I64, U8, U16, Bools
 from benchmark.errors import BitstreamError
 
 # constriction's submodules are attributes: no import statement reaches into them
@@ -30,8 +31,7 @@ Uniform = constriction.stream.model.Uniform
 
 Coder: TypeAlias = Any
 """An AnsCoder (constriction has no type stubs)."""
-Ints = NDArray[np.int32]
-Contexts = NDArray[np.uint8] | NDArray[np.uint16]
+Contexts = U8 | U16
 
 FREQUENCY_BITS = 20
 """Probabilities are rounded to multiples of 2^-20 (and up to one of them) before they become frequencies."""
@@ -47,10 +47,10 @@ class Alphabets:
     anything in particular.
     """
 
-    first: NDArray[np.int64]
-    count: NDArray[np.int64]
+    first: I64
+    count: I64
     step: int
-    frequencies: Sequence[NDArray[np.int64]]
+    frequencies: Sequence[I64]
 
     @cached_property
     def models(self) -> list[Any]:
@@ -58,10 +58,10 @@ class Alphabets:
         return [Categorical(row.astype(np.float64), perfect=False) for row in self.frequencies]
 
 
-def frequencies(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+def frequencies(probabilities: F64) -> I64:
     """Return integer frequencies of `probabilities`: nearest multiple of 2^-20, at least one."""
     multiples = np.rint(np.ldexp(probabilities, FREQUENCY_BITS)).astype(np.int64)
-    positive: NDArray[np.int64] = np.maximum(multiples, 1)
+    positive: I64 = np.maximum(multiples, 1)
     return positive
 
 
@@ -97,7 +97,7 @@ def check_end(coder: Coder, seed: int, what: str) -> None:
         raise BitstreamError(f"the {what} stream does not end where its symbols do: it is damaged or foreign")
 
 
-def push(coder: Coder, values: Ints, contexts: Contexts, alphabets: Alphabets) -> None:
+def push(coder: Coder, values: I32, contexts: Contexts, alphabets: Alphabets) -> None:
     """Put `values` (flat) on the coder, each by its context's table; `pop` takes them off."""
     symbols = values.astype(np.int64) - alphabets.first[contexts]
     if alphabets.step > 1:
@@ -119,7 +119,7 @@ def push(coder: Coder, values: Ints, contexts: Contexts, alphabets: Alphabets) -
         end = start
 
 
-def pop(coder: Coder, contexts: Contexts, alphabets: Alphabets) -> Ints:
+def pop(coder: Coder, contexts: Contexts, alphabets: Alphabets) -> I32:
     """Take the values of `contexts` (flat) off the coder.
 
     Raises BitstreamError for an escape that no int32 holds. Time and memory are linear in len(contexts),
@@ -148,7 +148,7 @@ _EXPONENTS = Categorical(np.ldexp(1.0, -np.arange(1, _LARGEST_EXPONENT + 2)), pe
 _FAIR = Categorical(np.array([0.5, 0.5]), perfect=False)
 
 
-def _push_escapes(coder: Coder, distance: NDArray[np.int64], below: NDArray[np.bool_]) -> None:
+def _push_escapes(coder: Coder, distance: I64, below: Bools) -> None:
     """Put distances >= 0 from the table's edge on the coder: Elias gamma of distance + 1, and the side."""
     value = distance + 1
     exponent = np.frexp(value.astype(np.float64))[1] - 1
@@ -163,7 +163,7 @@ def _push_escapes(coder: Coder, distance: NDArray[np.int64], below: NDArray[np.b
     coder.encode_reverse(exponent.astype(np.int32), _EXPONENTS)
 
 
-def _pop_escapes(coder: Coder, amount: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _pop_escapes(coder: Coder, amount: int) -> tuple[I64, Bools]:
     exponent = coder.decode(_EXPONENTS, amount).astype(np.int64)
     below = coder.decode(_FAIR, amount).astype(np.bool_)
     value = np.int64(1) << exponent
@@ -176,7 +176,7 @@ def _pop_escapes(coder: Coder, amount: int) -> tuple[NDArray[np.int64], NDArray[
     return value - 1, below
 
 
-def escape_bits(distance: NDArray[np.int64]) -> NDArray[np.float64]:
+def escape_bits(distance: I64) -> F64:
     """Return what an escape costs beyond the escape symbol: the side, and Elias gamma of distance + 1."""
-    bits: NDArray[np.float64] = 2.0 * np.frexp((distance + 1).astype(np.float64))[1]
+    bits: F64 = 2.0 * np.frexp((distance + 1).astype(np.float64))[1]
     return bits

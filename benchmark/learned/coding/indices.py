@@ -6,14 +6,13 @@ from functools import cached_property, lru_cache
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmark.arrays import F64, I32, I64
 from benchmark.learned.coding.ans import (
     Alphabets,
     Categorical,
     Coder,
     Contexts,
-    Ints,
     check_end,
     escape_bits,
     frequencies,
@@ -49,7 +48,7 @@ class IndexCoder:
             self._alphabets = _halves(self._tables, rows)
             self._parity_rows = _parity_rows(rows)
 
-    def encode(self, indices: Ints, scale_index: Contexts, seed: int) -> bytes:
+    def encode(self, indices: I32, scale_index: Contexts, seed: int) -> bytes:
         """Return the stream of `indices`; `seed`, below 2^32, must be known to the decoder.
 
         The coder starts from a checksum of seed and indices, which the decoder is left with: streams alone
@@ -67,7 +66,7 @@ class IndexCoder:
         coder.encode_reverse(parity.T.ravel().astype(np.int32), _PARITIES, self._parity_rows[by_position])
         return to_bytes(coder)
 
-    def decode(self, stream: bytes, scale_index: Contexts, seed: int) -> Ints:
+    def decode(self, stream: bytes, scale_index: Contexts, seed: int) -> I32:
         """Return the int32 [C, L] indices. Raises BitstreamError, also for a stream of another seed."""
         coder = from_bytes(stream)
         contexts = (
@@ -107,13 +106,13 @@ class IndexCoder:
         return contexts
 
     @cached_property
-    def _bits(self) -> NDArray[np.float64]:
+    def _bits(self) -> F64:
         """Return float64 [quantizers * 64, 2 * max_radius + 2]: bits of each index, the escape last."""
         every = np.concatenate([self._tables.probabilities, self._tables.escape[:, :, None]], axis=2)
-        bits: NDArray[np.float64] = -np.log2(np.maximum(every, 1e-300))
+        bits: F64 = -np.log2(np.maximum(every, 1e-300))
         return bits.reshape(-1, every.shape[2])
 
-    def entropy_bits(self, indices: Ints, scale_index: Contexts) -> float:
+    def entropy_bits(self, indices: I32, scale_index: Contexts) -> float:
         """Return the information content of `indices` under the tables in bits, escapes included."""
         tables = self._tables
         magnitude = np.abs(indices.astype(np.int64))
@@ -139,28 +138,26 @@ def index_coder(quantizer_name: str, settings: QuantizerSettings) -> IndexCoder:
     return IndexCoder(get_quantizer(quantizer_name), settings)
 
 
-def _checksum(indices: Ints, seed: int) -> int:
+def _checksum(indices: I32, seed: int) -> int:
     """Return a CRC-32 of the indices, row-major and little-endian, that goes on from `seed`; never 0."""
     return max(crc32(indices.astype("<i4").tobytes(), seed), 1)
 
 
-def _integer_rows(tables: PmfTables) -> NDArray[np.int64]:
+def _integer_rows(tables: PmfTables) -> I64:
     """Return int64 [quantizers * 64, 2 * max_radius + 2] frequencies, escape last, 0 where unlisted."""
     listed = np.abs(np.arange(-tables.max_radius, tables.max_radius + 1)) <= tables.radius[:, None]
     whole = np.where(listed, frequencies(tables.probabilities), 0)
     every = np.concatenate([whole, frequencies(tables.escape)[:, :, None]], axis=2)
-    rows: NDArray[np.int64] = every.reshape(-1, every.shape[2])
+    rows: I64 = every.reshape(-1, every.shape[2])
     return rows
 
 
-def _listed(
-    tables: PmfTables, row: NDArray[np.int64], scale: int, first: int, step: int
-) -> NDArray[np.int64]:
+def _listed(tables: PmfTables, row: I64, scale: int, first: int, step: int) -> I64:
     radius = int(tables.radius[scale])
     return row[tables.max_radius + first : tables.max_radius + radius + 1 : step]
 
 
-def _whole(tables: PmfTables, rows: NDArray[np.int64]) -> Alphabets:
+def _whole(tables: PmfTables, rows: I64) -> Alphabets:
     """Return one alphabet a scale: -radius .. radius."""
     listed = [
         np.append(_listed(tables, row, scale, -int(tables.radius[scale]), 1), row[-1])
@@ -169,7 +166,7 @@ def _whole(tables: PmfTables, rows: NDArray[np.int64]) -> Alphabets:
     return Alphabets(-tables.radius.astype(np.int64), 2 * tables.radius.astype(np.int64) + 1, 1, listed)
 
 
-def _halves(tables: PmfTables, rows: NDArray[np.int64]) -> Alphabets:
+def _halves(tables: PmfTables, rows: I64) -> Alphabets:
     """Return one alphabet for each (parity, quantizer, scale): indices of that parity, half the escape."""
     firsts, listed = [], []
     for parity in (0, 1):
@@ -181,11 +178,11 @@ def _halves(tables: PmfTables, rows: NDArray[np.int64]) -> Alphabets:
     return Alphabets(np.array(firsts), np.array([len(half) - 1 for half in listed]), 2, listed)
 
 
-def _parity_rows(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def _parity_rows(rows: I64) -> F64:
     """Return float64 [quantizers * 64, 2] frequencies of even and odd: integers, so exact in any order."""
     centre = (rows.shape[1] - 2) // 2
     odd_columns = (np.arange(rows.shape[1] - 1) - centre) % 2 == 1
     odd = 2 * rows[:, :-1][:, odd_columns].sum(axis=1) + rows[:, -1]
     even = 2 * rows[:, :-1][:, ~odd_columns].sum(axis=1) + rows[:, -1]
-    both: NDArray[np.float64] = np.stack([even, odd], axis=1).astype(np.float64)
+    both: F64 = np.stack([even, odd], axis=1).astype(np.float64)
     return both

@@ -13,16 +13,15 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from benchmark.arrays import F32, F64, I32, U8, U16
 from benchmark.errors import CodecError, WeightsError
 from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.learned.coding.ans import (
     Alphabets,
     AnsCoder,
-    Ints,
     check_end,
     escape_bits,
     frequencies,
@@ -49,7 +48,7 @@ _LARGEST_SYMBOL = 2**30
 _GEOMETRIC_MEANS = np.sqrt(SCALE_TABLE[:-1] * SCALE_TABLE[1:])
 
 
-def scale_indices(sigma: NDArray[np.float64]) -> NDArray[np.uint8]:
+def scale_indices(sigma: F64) -> U8:
     """Return, for each sigma, the index of the nearest of the 64 scales by ratio, uint8."""
     return np.searchsorted(_GEOMETRIC_MEANS, sigma, side="left").astype(np.uint8)
 
@@ -70,7 +69,7 @@ class HyperSynthesis:
             self._stages.append(minimal(Same(weight, bias)))
 
     @torch.inference_mode()
-    def __call__(self, z_hat: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    def __call__(self, z_hat: F64) -> tuple[F32, U8]:
         """Return mu, float32, and scale indices, uint8, both [M, 4 * h, 4 * w], of z_hat [N, h, w].
 
         z_hat must be on a grid of 2^-12 or coarser; values beyond +-4096 act as +-4096.
@@ -142,38 +141,38 @@ class HyperLatents:
         edges = self._medians[:, None] + np.arange(-_RADIUS, _RADIUS + 2) - 0.5
         self._alphabets, self._bits = _channel_tables(_cumulative(edges, parameters))
 
-    def symbols(self, z: Tensor) -> Ints:
+    def symbols(self, z: Tensor) -> I32:
         """Return int32 [N, L], z [1, N, h, w] minus its channel's median, rounded. CodecError for NaN."""
         flat = z[0].flatten(1).double().numpy() - self._medians[:, None]
         if not np.abs(flat).max() < _LARGEST_SYMBOL:
             raise CodecError(
                 "the hyper-latent has values that are not finite or absurdly large: damaged weights?"
             )
-        symbols: Ints = np.rint(flat).astype(np.int32)
+        symbols: I32 = np.rint(flat).astype(np.int32)
         return symbols
 
-    def dequantize(self, symbols: Ints) -> NDArray[np.float64]:
+    def dequantize(self, symbols: I32) -> F64:
         """Return float64 z_hat, shaped like `symbols`, on a grid of 2^-10."""
-        z_hat: NDArray[np.float64] = symbols + self._medians[:, None]
+        z_hat: F64 = symbols + self._medians[:, None]
         return z_hat
 
-    def encode(self, symbols: Ints) -> bytes:
+    def encode(self, symbols: I32) -> bytes:
         """Return the stream of int32 [N, L] symbols."""
         coder = AnsCoder()
         push(coder, symbols.ravel(), self._contexts(symbols.shape[1]), self._alphabets)
         return to_bytes(coder)
 
-    def decode(self, stream: bytes, length: int) -> Ints:
+    def decode(self, stream: bytes, length: int) -> I32:
         """Return the int32 [N, length] symbols. Raises BitstreamError."""
         coder = from_bytes(stream)
         symbols = pop(coder, self._contexts(length), self._alphabets)
         check_end(coder, 0, "hyper-latent")
         return symbols.reshape(-1, length)
 
-    def _contexts(self, length: int) -> NDArray[np.uint16]:
+    def _contexts(self, length: int) -> U16:
         return np.repeat(np.arange(len(self._medians), dtype=np.uint16), length)
 
-    def entropy_bits(self, symbols: Ints) -> float:
+    def entropy_bits(self, symbols: I32) -> float:
         """Return the information content of the symbols under the tables in bits, escapes included."""
         first, count = self._alphabets.first[:, None], self._alphabets.count[:, None]
         offset = symbols - first
@@ -188,7 +187,7 @@ class HyperLatents:
         return float(self._bits.min(axis=1).sum()) * length
 
 
-def _cumulative(x: NDArray[np.float64], parameters: list[list[Any]]) -> NDArray[np.float64]:
+def _cumulative(x: F64, parameters: list[list[Any]]) -> F64:
     """Return the bottleneck's cumulative distribution at x [N, points]: Balle et al. 2018, appendix 6.1.
 
     Every sum is written out in a fixed order, and no function is used whose last bit may differ.
@@ -206,21 +205,21 @@ def _cumulative(x: NDArray[np.float64], parameters: list[list[Any]]) -> NDArray[
     return _sigmoid(rows[0])
 
 
-def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sigmoid(x: F64) -> F64:
     return 1.0 / (1.0 + exact_exp(-x))
 
 
-def _tanh(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _tanh(x: F64) -> F64:
     return 2.0 * _sigmoid(2.0 * x) - 1.0
 
 
-def _softplus(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _softplus(x: F64) -> F64:
     rest = exact_log2(1.0 + exact_exp(-np.abs(x))) * 0.6931471805599453
-    softplus: NDArray[np.float64] = np.maximum(x, 0.0) + rest
+    softplus: F64 = np.maximum(x, 0.0) + rest
     return softplus
 
 
-def _channel_tables(cumulative: NDArray[np.float64]) -> tuple[Alphabets, NDArray[np.float64]]:
+def _channel_tables(cumulative: F64) -> tuple[Alphabets, F64]:
     """Return the alphabets of all channels and float64 [N, widest + 1] bits, the escape after the symbols."""
     keep = 1.0 - ESCAPE_FLOOR
     firsts, counts, listed, bits = [], [], [], []

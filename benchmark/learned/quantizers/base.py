@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmark.arrays import F32, F64, I32, U8
 from benchmark.errors import CodecError, UsageError, did_you_mean
 from benchmark.learned.quantizers import trellis
 from benchmark.learned.quantizers.fits import FITS, REACH, Fit
@@ -18,16 +18,11 @@ from benchmark.learned.tables import (
     MAX_RADIUS,
     SCALE_TABLE,
     SCALES,
-    Floats,
     PmfTables,
     cell_tables,
     fitted_tables,
     index_bits,
 )
-
-Residual = NDArray[np.float32]
-Indices = NDArray[np.int32]
-Bytes = NDArray[np.uint8]
 
 LARGEST_UNITS = 2.0**22
 """Residuals beyond this many steps are refused: float32 no longer tells neighbouring lattice points apart."""
@@ -90,9 +85,7 @@ class Quantizer(ABC):
         self.dequantize(indices, scale_index, settings)
         self.quantizer_of(indices)
 
-    def quantize(
-        self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int = 1
-    ) -> Indices:
+    def quantize(self, residual: F32, scale_index: U8, settings: QuantizerSettings, threads: int = 1) -> I32:
         """Return int32 [C, L] indices; the trellis quantizers share the channels among `threads`.
 
         Raises CodecError for residuals that are not finite or beyond LARGEST_UNITS steps, for shapes that
@@ -111,24 +104,22 @@ class Quantizer(ABC):
         return self._search(residual, np.ascontiguousarray(scale_index, np.uint8), settings, threads)
 
     @abstractmethod
-    def _search(
-        self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int
-    ) -> Indices:
+    def _search(self, residual: F32, scale_index: U8, settings: QuantizerSettings, threads: int) -> I32:
         """Return the indices of checked residuals."""
 
-    def dequantize(self, indices: Indices, scale_index: Bytes, settings: QuantizerSettings) -> Residual:
+    def dequantize(self, indices: I32, scale_index: U8, settings: QuantizerSettings) -> F32:
         """Return float32 [C, L], the reconstruction of int32 [C, L] indices.
 
         uint8 [C, L] scale_index is what `quantize` was given; only the expanded quantizers use it.
         """
         return self._points(indices, settings)
 
-    def _points(self, indices: Indices, settings: QuantizerSettings) -> Residual:
+    def _points(self, indices: I32, settings: QuantizerSettings) -> F32:
         """Return float32 [C, L], the lattice points of the indices, which the search compares."""
-        values: Residual = indices.astype(np.float32) * np.float32(settings.delta)
+        values: F32 = indices.astype(np.float32) * np.float32(settings.delta)
         return values
 
-    def quantizer_of(self, indices: Indices) -> Bytes:
+    def quantizer_of(self, indices: I32) -> U8:
         """Return uint8 [C, L]: which quantizer (0 or 1) each index belongs to, from the parities before."""
         return np.zeros(indices.shape, np.uint8)
 
@@ -146,10 +137,8 @@ class Scalar(Quantizer):
         """Return Gaussian cells around the reconstruction points: exact for Gaussian residuals."""
         return _scalar_tables(settings.delta, 0.5)
 
-    def _search(
-        self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int
-    ) -> Indices:
-        indices: Indices = np.rint(residual * np.float32(1.0 / settings.delta)).astype(np.int32)
+    def _search(self, residual: F32, scale_index: U8, settings: QuantizerSettings, threads: int) -> I32:
+        indices: I32 = np.rint(residual * np.float32(1.0 / settings.delta)).astype(np.int32)
         return indices
 
 
@@ -166,12 +155,10 @@ class Deadzone(Quantizer):
         """Return the probabilities of the cells: exact for Gaussian residuals."""
         return _scalar_tables(settings.delta, 1.0 - DEADZONE_ROUNDING)
 
-    def _search(
-        self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int
-    ) -> Indices:
+    def _search(self, residual: F32, scale_index: U8, settings: QuantizerSettings, threads: int) -> I32:
         units = residual * np.float32(1.0 / settings.delta)
         magnitude = np.floor(np.abs(units) + np.float32(DEADZONE_ROUNDING))
-        indices: Indices = np.copysign(magnitude, units).astype(np.int32)
+        indices: I32 = np.copysign(magnitude, units).astype(np.int32)
         return indices
 
 
@@ -187,7 +174,7 @@ class FittedQuantizer(Quantizer):
         self.fit = fit
         self.expanded = expanded
 
-    def dequantize(self, indices: Indices, scale_index: Bytes, settings: QuantizerSettings) -> Residual:
+    def dequantize(self, indices: I32, scale_index: U8, settings: QuantizerSettings) -> F32:
         """Return float32 [C, L]: the lattice points, or these expanded as suits the scale of each sample."""
         values = self._points(indices, settings)
         if not self.expanded:
@@ -212,12 +199,10 @@ class Rdoq(FittedQuantizer):
         """Return the fitted probabilities: what the search picks on latents of trained networks."""
         return _rdoq_tables(self.fit, settings.delta)
 
-    def _search(
-        self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int
-    ) -> Indices:
+    def _search(self, residual: F32, scale_index: U8, settings: QuantizerSettings, threads: int) -> I32:
         inverse = np.float32(1.0 / settings.delta)
         costs = _rdoq_costs(self.fit, settings)
-        indices: Indices = trellis.search_scalar(residual, scale_index, inverse, costs)
+        indices: I32 = trellis.search_scalar(residual, scale_index, inverse, costs)
         return indices
 
 
@@ -239,14 +224,12 @@ class Tcq(FittedQuantizer):
         """Return the fitted probabilities of Q0 and Q1: what the search picks on latents."""
         return _tcq_tables(self.fit, settings.delta)
 
-    def _search(
-        self, residual: Residual, scale_index: Bytes, settings: QuantizerSettings, threads: int
-    ) -> Indices:
+    def _search(self, residual: F32, scale_index: U8, settings: QuantizerSettings, threads: int) -> I32:
         costs = _tcq_costs(self.fit, settings)
         return trellis.search(residual, scale_index, settings.delta, costs, self.machine, threads)
 
-    def _points(self, indices: Indices, settings: QuantizerSettings) -> Residual:
-        values: Residual = trellis.dequantize(
+    def _points(self, indices: I32, settings: QuantizerSettings) -> F32:
+        values: F32 = trellis.dequantize(
             np.ascontiguousarray(indices, np.int32),
             np.float32(settings.delta),
             self.machine.next_state,
@@ -254,9 +237,9 @@ class Tcq(FittedQuantizer):
         )
         return values
 
-    def quantizer_of(self, indices: Indices) -> Bytes:
+    def quantizer_of(self, indices: I32) -> U8:
         """Return uint8 [C, L]: which quantizer (0 or 1) each index belongs to, from the parities before."""
-        used: Bytes = trellis.quantizers(
+        used: U8 = trellis.quantizers(
             np.ascontiguousarray(indices, np.int32), self.machine.next_state, self.machine.quantizer
         )
         return used
@@ -279,7 +262,7 @@ def _tcq_tables(fit: Fit, delta: float) -> PmfTables:
     return _fitted(fit, delta, np.stack([2.0 * k + 1.0, np.maximum(2.0 * k, 0.5)]))
 
 
-def _fitted(fit: Fit, delta: float, thresholds: Floats) -> PmfTables:
+def _fitted(fit: Fit, delta: float, thresholds: F64) -> PmfTables:
     """Return the tables for cells halfway between points, thresholds [quantizers, n] in units of delta."""
     narrowing, wide_weight, zero_odds = fit.shape(SCALE_TABLE / delta)
     shape = (len(thresholds), SCALES, thresholds.shape[1])
@@ -288,16 +271,16 @@ def _fitted(fit: Fit, delta: float, thresholds: Floats) -> PmfTables:
 
 
 @lru_cache(maxsize=64)
-def _expansion(fit: Fit, delta: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _expansion(fit: Fit, delta: float) -> tuple[F32, F32]:
     stretch, shift = fit.expansion()
     return stretch.astype(np.float32), (shift * delta).astype(np.float32)
 
 
 @lru_cache(maxsize=64)
-def _rdoq_costs(fit: Fit, settings: QuantizerSettings) -> NDArray[np.float32]:
+def _rdoq_costs(fit: Fit, settings: QuantizerSettings) -> F32:
     slope = settings.trellis_lambda / (settings.delta * settings.delta)
     tables = _rdoq_tables(fit, settings.delta)
-    costs: NDArray[np.float32] = (slope * index_bits(tables)[0]).astype(np.float32)
+    costs: F32 = (slope * index_bits(tables)[0]).astype(np.float32)
     return costs
 
 

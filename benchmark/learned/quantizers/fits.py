@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.learned.tables import SCALES, Floats, exact_exp, exact_log2, interpolate
+from benchmark.arrays import F64
+from benchmark.learned.tables import SCALES, exact_exp, exact_log2, interpolate
 
 FIRST_OCTAVE, OCTAVE_STEP, OCTAVES = -2.0, 0.5, 11
 """Knots of the tables: log2(sigma / delta) = -2, -1.5, ... 3."""
@@ -38,16 +39,16 @@ class Fit:
     shift: Knots
     """How far it moves beyond that, in units of delta."""
 
-    def shape(self, ratio: Floats) -> tuple[Floats, Floats, Floats]:
+    def shape(self, ratio: F64) -> tuple[F64, F64, F64]:
         """Return narrowing, wide weight and zero odds, each [quantizers, 64], at ratio = sigma / delta."""
         octave = exact_log2(ratio)
 
-        def at(rows: tuple[Knots, ...]) -> Floats:
+        def at(rows: tuple[Knots, ...]) -> F64:
             return np.stack([interpolate(octave, FIRST_OCTAVE, OCTAVE_STEP, row) for row in rows])
 
         return at(self.narrowing), at(self.wide_weight), exact_exp(at(self.zero_log_odds))
 
-    def expansion(self) -> tuple[Floats, Floats]:
+    def expansion(self) -> tuple[F64, F64]:
         """Return stretch and shift by scale index, float64 [64] each."""
         scale = np.arange(SCALES, dtype=np.float64)
         stretch = interpolate(scale, 0.0, SCALE_STEP, self.stretch)

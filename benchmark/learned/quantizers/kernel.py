@@ -15,13 +15,9 @@ that `_subset_costs` meant, to the bit.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmark.arrays import F32, I32, U8
 from benchmark.jit import compile_kernel
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int32]
-Bytes = NDArray[np.uint8]
 
 LANES = 16
 _TILE = 64
@@ -34,17 +30,17 @@ _ONE, _TWO, _THREE, _FOUR = np.float32(1), np.float32(2), np.float32(3), np.floa
 
 @compile_kernel(nogil=True)
 def _load(
-    residual: Floats,
-    scale_index: Bytes,
+    residual: F32,
+    scale_index: U8,
     inverse: np.float32,
-    start: Ints,
-    last: Ints,
+    start: I32,
+    last: I32,
     first: int,
     position: int,
     count: int,
-    magnitude: Floats,
-    row: Ints,
-    end: Ints,
+    magnitude: F32,
+    row: I32,
+    end: I32,
 ) -> None:
     """Transpose one tile; lanes beyond the last channel repeat it."""
     for lane in range(LANES):
@@ -57,9 +53,7 @@ def _load(
 
 
 @compile_kernel(nogil=True)
-def _subset_costs(
-    magnitude: Floats, row: Ints, end: Ints, costs: Floats, count: int, best: Floats, chosen: Bytes
-) -> None:
+def _subset_costs(magnitude: F32, row: I32, end: I32, costs: F32, count: int, best: F32, chosen: U8) -> None:
     """Fill best[_SPAN * subset + i] with the least cost of each subset, chosen[i] with the four winners."""
     for i in range(count * LANES):
         a, r, e = magnitude[i], row[i], end[i]
@@ -106,7 +100,7 @@ def _subset_costs(
 
 
 @compile_kernel(nogil=True)
-def _step8(cost: Floats, best: Floats, at: int, decisions: Bytes) -> None:
+def _step8(cost: F32, best: F32, at: int, decisions: U8) -> None:
     """Extend all paths by one position; bit s of a decision says that the upper predecessor of s won."""
     for lane in range(LANES):
         even0, odd0 = best[at + lane], best[_SPAN + at + lane]
@@ -139,7 +133,7 @@ def _step8(cost: Floats, best: Floats, at: int, decisions: Bytes) -> None:
 
 
 @compile_kernel(nogil=True)
-def _step4(cost: Floats, best: Floats, at: int, decisions: Bytes) -> None:
+def _step4(cost: F32, best: F32, at: int, decisions: U8) -> None:
     """Extend all paths by one position, with four states."""
     for lane in range(LANES):
         even0, odd0 = best[at + lane], best[_SPAN + at + lane]
@@ -160,7 +154,7 @@ def _step4(cost: Floats, best: Floats, at: int, decisions: Bytes) -> None:
 
 
 @compile_kernel(nogil=True)
-def _forward(cost: Floats, best: Floats, decisions: Bytes, states: int, position: int, count: int) -> None:
+def _forward(cost: F32, best: F32, decisions: U8, states: int, position: int, count: int) -> None:
     """Walk one tile, then take each channel's least cost off, so that float32 stays exact enough."""
     for t in range(count):
         here = decisions[(position + t) * LANES : (position + t + 1) * LANES]
@@ -178,7 +172,7 @@ def _forward(cost: Floats, best: Floats, decisions: Bytes, states: int, position
 
 @compile_kernel(nogil=True)
 def _trace_back(
-    cost: Floats, decisions: Bytes, chosen: Bytes, states: int, links: np.uint64, quantizer_bits: np.uint64
+    cost: F32, decisions: U8, chosen: U8, states: int, links: np.uint64, quantizer_bits: np.uint64
 ) -> None:
     """Follow each channel's best path to its start; leave candidate + 4 * subset of that path in `chosen`."""
     one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
@@ -202,7 +196,7 @@ def _trace_back(
 
 
 @compile_kernel(nogil=True)
-def _magnitudes(residual: Floats, inverse: np.float32, first: int, chosen: Bytes, indices: Ints) -> None:
+def _magnitudes(residual: F32, inverse: np.float32, first: int, chosen: U8, indices: I32) -> None:
     """Write the indices of one block of channels from the candidates on the best path."""
     channels, length = residual.shape
     for lane in range(min(LANES, channels - first)):
@@ -218,18 +212,18 @@ def _magnitudes(residual: Floats, inverse: np.float32, first: int, chosen: Bytes
 
 @compile_kernel(nogil=True)
 def search_blocks(
-    residual: Floats,
-    scale_index: Bytes,
+    residual: F32,
+    scale_index: U8,
     inverse: np.float32,
-    costs: Floats,
-    start: Ints,
-    last: Ints,
+    costs: F32,
+    start: I32,
+    last: I32,
     states: int,
     links: np.uint64,
     quantizer_bits: np.uint64,
     first_block: int,
     end_block: int,
-    indices: Ints,
+    indices: I32,
 ) -> None:
     """Fill the channels of some blocks of `indices`; see `trellis.search` for the meaning of all this."""
     length = residual.shape[1]

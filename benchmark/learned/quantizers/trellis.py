@@ -11,15 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmark.arrays import F32, I32, U8
 from benchmark.jit import compile_kernel
 from benchmark.learned.quantizers import kernel as trellis_kernel
 from benchmark.learned.quantizers.kernel import LANES
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int32]
-Bytes = NDArray[np.uint8]
 
 _IMPOSSIBLE = 1e30
 """Rate of a magnitude below zero: a table row starts with two, where the search looks without asking."""
@@ -29,9 +25,9 @@ _IMPOSSIBLE = 1e30
 class Trellis:
     """A state machine: it starts in state 0, and index k leads from state s to `next_state[s, k & 1]`."""
 
-    next_state: Bytes
+    next_state: U8
     """uint8 [states, 2]"""
-    quantizer: Bytes
+    quantizer: U8
     """uint8 [states]: 0 for Q0, 1 for Q1."""
 
     @property
@@ -39,7 +35,7 @@ class Trellis:
         """The number of states."""
         return len(self.quantizer)
 
-    def predecessors(self) -> Bytes:
+    def predecessors(self) -> U8:
         """Return uint8 [states, 2, 2]: the two (state, parity) that lead to each state, lower state first."""
         found: list[list[tuple[int, int]]] = [[] for _ in range(self.states)]
         for state in range(self.states):
@@ -78,12 +74,12 @@ class RateTable:
     entry `start[s] + last[s]` stands for all larger magnitudes of either quantizer.
     """
 
-    costs: Floats
-    start: Ints
-    last: Ints
+    costs: F32
+    start: I32
+    last: I32
 
 
-def rate_table(costs: Floats, lengths: Ints) -> RateTable:
+def rate_table(costs: F32, lengths: I32) -> RateTable:
     """Return the layout of `costs`, float32 [2, scales, magnitudes], of which lengths[s] count at scale s."""
     rows, start, at = [], [], 0
     for scale, length in enumerate(lengths):
@@ -95,8 +91,8 @@ def rate_table(costs: Floats, lengths: Ints) -> RateTable:
 
 
 def search(  # noqa: PLR0917
-    residual: Floats, scale_index: Bytes, delta: float, table: RateTable, machine: Trellis, threads: int = 1
-) -> Ints:
+    residual: F32, scale_index: U8, delta: float, table: RateTable, machine: Trellis, threads: int = 1
+) -> I32:
     """Return int32 [C, L]: in each channel the indices with the least sum of (u - x)^2 + cost (Viterbi).
 
     residual: float32 [C, L], C-contiguous, finite and below 2^22 * delta; u is residual / delta. scale_index:
@@ -135,7 +131,7 @@ def search(  # noqa: PLR0917
 
 
 @compile_kernel(nogil=True)
-def search_scalar(residual: Floats, scale_index: Bytes, inverse: np.float32, costs: Floats) -> Ints:
+def search_scalar(residual: F32, scale_index: U8, inverse: np.float32, costs: F32) -> I32:
     """Return int32 [C, L]: of the two nearest indices and zero, the one with the least cost.
 
     residual: float32 [C, L]; inverse: 1 / step; scale_index: uint8 [C, L]; costs: float32 [64, magnitudes],
@@ -162,7 +158,7 @@ def search_scalar(residual: Floats, scale_index: Bytes, inverse: np.float32, cos
 
 
 @compile_kernel(nogil=True)
-def dequantize(indices: Ints, delta: np.float32, next_state: Bytes, quantizer: Bytes) -> Floats:
+def dequantize(indices: I32, delta: np.float32, next_state: U8, quantizer: U8) -> F32:
     """Return float32 [C, L]: the reconstruction of int32 [C, L] indices; exact but for one rounding."""
     channels, length = indices.shape
     values = np.empty((channels, length), np.float32)
@@ -179,7 +175,7 @@ def dequantize(indices: Ints, delta: np.float32, next_state: Bytes, quantizer: B
 
 
 @compile_kernel(nogil=True)
-def expand(values: Floats, scale_index: Bytes, stretch: Floats, shift: Floats, reach: np.float32) -> None:
+def expand(values: F32, scale_index: U8, stretch: F32, shift: F32, reach: np.float32) -> None:
     """Move float32 [C, L] values away from zero, in place; zeros stay.
 
     By min(|x|, reach) * stretch[scale] + shift[scale], three operations, each rounded to float32.
@@ -196,7 +192,7 @@ def expand(values: Floats, scale_index: Bytes, stretch: Floats, shift: Floats, r
 
 
 @compile_kernel(nogil=True)
-def quantizers(indices: Ints, next_state: Bytes, quantizer: Bytes) -> Bytes:
+def quantizers(indices: I32, next_state: U8, quantizer: U8) -> U8:
     """Return uint8 [C, L]: which quantizer each of the int32 [C, L] indices belongs to."""
     channels, length = indices.shape
     used = np.empty((channels, length), np.uint8)

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.analysis import Curve
-from benchmark.analysis.grid import Floats
+from benchmark.arrays import F64, Intp
 from benchmark.report.savings import Savings
 
 CLOSE_SHARE = 0.025
@@ -25,7 +24,7 @@ class Box:
     width: float
     height: float
 
-    def holds(self, samples: Floats, margin: float) -> bool:
+    def holds(self, samples: F64, margin: float) -> bool:
         """Whether any of the samples [n, 2] lies in the box or within `margin` of it."""
         inside = (
             (samples[:, 0] > self.x - margin)
@@ -35,7 +34,7 @@ class Box:
         )
         return bool(inside.any())
 
-    def outline(self) -> Floats:
+    def outline(self) -> F64:
         """Return points [n, 2] that cover the box, so that a box can be an obstacle like a curve."""
         xs, ys = np.meshgrid(np.linspace(0, 1, 12), np.linspace(0, 1, 12))
         return np.column_stack([self.x + self.width * xs.ravel(), self.y + self.height * ys.ravel()])
@@ -48,7 +47,7 @@ class Window:
     rate: tuple[float, float]
     quality: tuple[float, float]
 
-    def fractions(self, rates: Floats, qualities: Floats) -> Floats:
+    def fractions(self, rates: F64, qualities: F64) -> F64:
         """Return points as axes fractions [n, 2]."""
         (x0, x1), (y0, y1) = self.rate, self.quality
         return np.column_stack([(rates - x0) / (x1 - x0), (qualities - y0) / (y1 - y0)])
@@ -59,13 +58,13 @@ class Window:
         return int(((at < 0) | (at > 1)).any(axis=1).sum())
 
 
-def finite(curve: Curve) -> tuple[Floats, Floats]:
+def finite(curve: Curve) -> tuple[F64, F64]:
     """Return the rates and qualities of the points that can be drawn."""
     held = np.isfinite(curve.rates) & np.isfinite(curve.qualities)
     return curve.rates[held], curve.qualities[held]
 
 
-def dense(curve: Curve, samples: int = 400) -> tuple[Floats, Floats]:
+def dense(curve: Curve, samples: int = 400) -> tuple[F64, F64]:
     """Return the drawn polyline of a curve, sampled evenly along the rate."""
     rates, qualities = finite(curve)
     if not len(rates):
@@ -142,7 +141,7 @@ def savings_view(savings: Mapping[str, Savings], curves: Sequence[Curve]) -> Sav
 
 
 def free_box(
-    samples: Floats, width: float, height: float, corners: Sequence[tuple[float, float]], margin: float = 0.02
+    samples: F64, width: float, height: float, corners: Sequence[tuple[float, float]], margin: float = 0.02
 ) -> Box | None:
     """Return the free place of this size (axes fractions) nearest to the first corner that has one near it.
 
@@ -174,17 +173,17 @@ def free_box(
 _CELLS = 250
 
 
-def _cell(fractions: Floats) -> NDArray[np.intp]:
-    cells: NDArray[np.intp] = np.clip(np.floor(fractions * _CELLS), 0, _CELLS - 1).astype(np.intp)
+def _cell(fractions: F64) -> Intp:
+    cells: Intp = np.clip(np.floor(fractions * _CELLS), 0, _CELLS - 1).astype(np.intp)
     return cells
 
 
-def _counts_below(samples: Floats) -> NDArray[np.intp]:
+def _counts_below(samples: F64) -> Intp:
     """Return how many samples lie left of and below each corner of a grid: a box is then four look-ups."""
     seen = samples[((samples >= 0) & (samples <= 1)).all(axis=1)]
     counts = np.zeros((_CELLS + 1, _CELLS + 1), dtype=np.intp)
     np.add.at(counts, (_cell(seen[:, 0]) + 1, _cell(seen[:, 1]) + 1), 1)
-    summed: NDArray[np.intp] = counts.cumsum(axis=0).cumsum(axis=1)
+    summed: Intp = counts.cumsum(axis=0).cumsum(axis=1)
     return summed
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.analysis.grid import Floats
+from benchmark.arrays import F64
 from benchmark.report import captions
 from benchmark.report.style import COLOURS
 from benchmark.report.summary import Summary
@@ -55,14 +55,14 @@ def draw_strips(ax: Axes, summary: Summary, metric: str, width_inches: float) ->
     ax.set_title(captions.title(summary))
 
 
-def thinned(values: Floats) -> Floats:
+def thinned(values: F64) -> F64:
     """Return the values, or evenly spaced quantiles of them where there are too many for single dots."""
     if len(values) <= MAX_DOTS:
         return np.sort(values)
     return np.quantile(values, (np.arange(MAX_DOTS) + 0.5) / MAX_DOTS)
 
 
-def swarm(values: Floats, width_inches: float) -> Floats:
+def swarm(values: F64, width_inches: float) -> F64:
     """Return for each of the sorted values a height around 0 at which dots do not cover one another."""
     span = float(np.ptp(values)) if len(values) else 0.0
     reach = max(span, 1e-9) * 0.1 / width_inches

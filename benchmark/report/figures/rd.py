@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark.analysis import Curve
 from benchmark.analysis.curves import METRIC_LABELS
-from benchmark.analysis.grid import Floats
+from benchmark.arrays import F64
 from benchmark.report import captions
 from benchmark.report.figures import layout
 from benchmark.report.figures.layout import Box, Window
@@ -40,7 +40,7 @@ class _Plan:
     window: Window
     region: Window | None
 
-    def samples(self) -> Floats:
+    def samples(self) -> F64:
         """Return the curves as dense axes fractions [n, 2]."""
         return np.concatenate([self.window.fractions(*layout.dense(c)) for c in self.drawn.values()])
 
@@ -94,7 +94,7 @@ def _legend_and_inset(ax: Axes, plan: _Plan, summary: Summary, inside: bool) -> 
     return True
 
 
-def _inset_place(obstacles: Floats) -> Box | None:
+def _inset_place(obstacles: F64) -> Box | None:
     """Return where the largest inset fits without its tick labels, which stand left of and below it."""
     sizes = sorted(((w, h) for w in _INSET_SIZES for h in _INSET_SIZES), key=lambda s: (-s[0] * s[1], -s[0]))
     for width, height in sizes:
@@ -126,7 +126,7 @@ def _inset(ax: Axes, drawn: Mapping[str, Curve], region: Window, place: Box | No
         connector.set(linewidth=0.4, color="0.6", zorder=1)
 
 
-def place_legend(ax: Axes, samples: Floats) -> Box | None:
+def place_legend(ax: Axes, samples: F64) -> Box | None:
     """Put a legend where it hides none of `samples` (axes fractions [n, 2]) and return its box, or None."""
     legend = ax.legend(loc="lower left", borderaxespad=0)
     extent = legend.get_window_extent().transformed(ax.transAxes.inverted())

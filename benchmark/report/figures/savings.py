@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.analysis.curves import METRIC_LABELS
-from benchmark.analysis.grid import Floats
+from benchmark.arrays import F64
 from benchmark.report import captions
 from benchmark.report.figures import layout
 from benchmark.report.figures.rd import place_legend
@@ -53,14 +53,14 @@ def draw_savings(
     )
 
 
-def _fractions(ax: Axes, line: Line2D) -> Floats:
+def _fractions(ax: Axes, line: Line2D) -> F64:
     """Return a drawn line as dense axes fractions [n, 2]."""
     in_axes = ax.transAxes.inverted().transform(line.get_transform().transform(line.get_xydata()))
     steps = np.linspace(0, len(in_axes) - 1, 400)
     return np.column_stack([np.interp(steps, np.arange(len(in_axes)), in_axes[:, i]) for i in (0, 1)])
 
 
-def _apart(qualities: Floats, view: layout.SavingsView, phase: float) -> list[int]:
+def _apart(qualities: F64, view: layout.SavingsView, phase: float) -> list[int]:
     """Put few markers on the visible part of a curve, shifted so that those of close curves keep apart."""
     seen = np.flatnonzero((qualities >= view.quality[0]) & (qualities <= view.quality[1]))
     at = (np.arange(_MARKERS_A_CURVE) + 0.1 + 0.8 * phase) / _MARKERS_A_CURVE * (len(seen) - 1)

@@ -1,0 +1,123 @@
+"""One kind of registry for everything that has a name: built-in lines, entry points of packages, near names.
+
+It serves codecs, metrics, datasets, quantizers, architectures and figures. A built-in line is a name and a
+target, "module:ATTRIBUTE", that is imported when the entry is used and not before. Another package adds an
+entry with `[project.entry-points."bench.metrics"] mine = "package.module:ATTRIBUTE"`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from benchmark.errors import BenchError, UsageError, did_you_mean
+
+T = TypeVar("T")
+
+
+@dataclass
+class Registry(Generic[T]):
+    """Names, each with an entry of type T.
+
+    `what` is the kind in messages ("codec"), `group` the entry point group, `form` what an entry must be, as
+    its author would import it; `accepts` tells whether an object is one. `builtin` maps names to targets.
+    `more` gives entries that neither are listed nor come from packages, such as what a file describes. An
+    entry that cannot be used raises `unavailable` when it is asked for, and costs the others nothing.
+    """
+
+    what: str
+    group: str
+    form: str
+    accepts: Callable[[object], bool]
+    builtin: Mapping[str, str]
+    more: Callable[[], Mapping[str, T]] = dict
+    unavailable: type[BenchError] = UsageError
+    _loaded: dict[str, T] = field(default_factory=dict, init=False, repr=False)
+
+    def names(self) -> tuple[str, ...]:
+        """Return every name: the built-in ones, those of `more`, then those of packages; nothing is imported.
+
+        A package's name that is taken stands there as "name of package", so that each name means one thing.
+        """
+        return tuple(dict.fromkeys([*self.builtin, *self.more(), *self._points]))
+
+    def find(self, name: str) -> T:
+        """Return the entry `name`.
+
+        Raises UsageError, with near names, if there is none, and `unavailable`, with the remedy, if it cannot
+        be imported, is of another form, or comes from a package that uses a name which exists already.
+        """
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def items(self) -> Iterator[tuple[str, T]]:
+        """Yield every entry that can be used, in the order of `names`."""
+        for name in self.names():
+            if name not in self.faults:
+                yield name, self.find(name)
+
+    @cached_property
+    def faults(self) -> Mapping[str, str]:
+        """Why entries cannot be used, by name."""
+        found = {}
+        for name in self.names():
+            try:
+                self.find(name)
+            except self.unavailable as error:
+                found[name] = str(error)
+        return found
+
+    def forget(self) -> None:
+        """Look for packages and entries anew at the next call."""
+        self._loaded.clear()
+        self.__dict__.pop("_points", None)
+        self.__dict__.pop("faults", None)
+
+    @cached_property
+    def _points(self) -> Mapping[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=self.group):
+            taken = point.name in {*self.builtin, *self.more(), *found}
+            found[f"{point.name} of {_package(point)}" if taken else point.name] = point
+        return found
+
+    def _load(self, name: str) -> T:
+        if name in self.builtin:
+            return self._checked(name, self.builtin[name], lambda: _import(self.builtin[name]), "")
+        if name in (more := self.more()):
+            return more[name]
+        if name not in self._points:
+            raise UsageError(f"unknown {self.what} {name!r}; {did_you_mean(name, self.names())}")
+        point = self._points[name]
+        where = f"entry point {point.name} = {point.value} of {_package(point)}"
+        if name != point.name:
+            raise self.unavailable(
+                f"{self.what} {name!r}: {where} adds the {self.what} {point.name!r}, which exists already; "
+                f"rename it"
+            )
+        return self._checked(name, where, point.load, "; fix or uninstall the package")
+
+    def _checked(self, name: str, where: str, load: Callable[[], object], remedy: str) -> T:
+        try:
+            entry = load()
+        except Exception as error:  # it is perhaps a stranger's module that is imported here
+            raise self.unavailable(
+                f"{self.what} {name!r}: {where} cannot be loaded ({error!r}){remedy}"
+            ) from error
+        if not self.accepts(entry):
+            raise self.unavailable(f"{self.what} {name!r}: {where} is no {self.form}{remedy}")
+        return entry  # type: ignore[return-value]
+
+
+def _import(target: str) -> object:
+    module, attribute = target.split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "a package"
