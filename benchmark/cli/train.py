@@ -145,7 +145,8 @@ def calibrate(
     for point in points:
         networks[point], info = load_model(arm, point, folder)
         warn_of_other_data(data, split, info.provenance, f"{arm} {point:g}")
-    held_out = load_held_out(split.held_out, "cpu")
+    multiple = max(network.image_multiple for network in networks.values())
+    held_out = load_held_out(split.held_out, "cpu", multiple)
     models = [(point, name) for point in points for name in quantizer or CALIBRATED]
     with display.bars() as bars:
         task = bars.add_task("evaluations", total=len(models) * EVALUATIONS)

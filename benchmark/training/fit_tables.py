@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmark.arrays import F32, F64, U8
-from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
+from benchmark.learned.architectures.base import Architecture
 from benchmark.learned.quantizers.base import FittedQuantizer, QuantizerSettings, Rdoq, Tcq, get_quantizer
 from benchmark.learned.quantizers.fits import (
     FIRST_OCTAVE,
@@ -33,8 +33,10 @@ from benchmark.learned.quantizers.fits import (
     Fit,
 )
 from benchmark.learned.tables import ESCAPE_FLOOR, SCALE_TABLE, SCALES, WIDE
-from benchmark.training.coding import encode_frozen, nearest_scales, scale_position
+from benchmark.training.coding import nearest_scales, scale_position
 from benchmark.training.data import RandomCrops, load_for_training, split_photographs
+from benchmark.training.objective import encode
+from benchmark.training.rules import ROUND
 from benchmark.training.sources import Source, open_source
 
 CROP, CROPS, EVERY = 256, 48, 4
@@ -59,7 +61,7 @@ class Crop:
 class Model:
     """A trained network, its calibrated settings, and latents that it makes."""
 
-    network: MeanScaleHyperprior
+    network: Architecture
     source: Source
     crops: Sequence[Crop]
 
@@ -81,11 +83,14 @@ def read_models(photographs: Path, weights: Sequence[str]) -> list[Model]:
     return models
 
 
-def _encode(network: MeanScaleHyperprior, x: Tensor) -> Crop:
-    latents = encode_frozen(network, x, low_precision=False)
-    mu, sigma = network.hyper_synthesis(latents.z_hat)
-    residual = (latents.y - mu)[0].flatten(1).numpy()
-    return Crop(x, mu, np.ascontiguousarray(residual), nearest_scales(scale_position(sigma)))
+def _encode(network: Architecture, x: Tensor) -> Crop:
+    (step,) = network.steps  # tables are fitted to networks whose latents are coded in one step
+    latents = encode(network, x, ROUND, low_precision=False)
+    mu, sigma = network.prior(latents.z_hat, latents.y).params(0, torch.zeros_like(latents.y))
+    residual = (step.gather(latents.y) - mu)[0].numpy()
+    return Crop(
+        x, mu.view(latents.y.shape), np.ascontiguousarray(residual), nearest_scales(scale_position(sigma))
+    )
 
 
 def with_fit(name: str, fit: Fit) -> FittedQuantizer:

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from tiny_model import tiny_network
 
 from benchmark.errors import BitstreamError, CodecError
+from benchmark.learned.architectures.mean_scale import HyperSynthesis
 from benchmark.learned.coding.ans import AnsCoder, check_end, from_bytes, to_bytes
+from benchmark.learned.coding.factorized import HyperLatents
 from benchmark.learned.coding.indices import index_coder
-from benchmark.learned.exact.hyper import HyperLatents, HyperSynthesis, scale_indices
+from benchmark.learned.exact.grid import scale_indices
 from benchmark.learned.quantizers.base import NAMES, QuantizerSettings, get_quantizer
 from benchmark.learned.tables import SCALE_TABLE
 
@@ -119,7 +121,7 @@ def test_bytes_without_their_trailing_zeros_are_the_same_coder() -> None:
 
 
 def test_hyper_latents_survive_and_cost_what_the_model_says() -> None:
-    coder = HyperLatents(tiny_network())
+    coder = HyperLatents(tiny_network().entropy_bottleneck)
     z = torch.randn(1, 8, 6, 9, generator=torch.Generator().manual_seed(0)) * 8
     z[0, 0, 0, 0], z[0, 3, 2, 2] = 5e5, -2000.0
     symbols = coder.symbols(z)
@@ -135,7 +137,7 @@ def test_hyper_latents_survive_and_cost_what_the_model_says() -> None:
 def test_hyper_tables_follow_compressai() -> None:
     """The cumulative distribution agrees with EntropyBottleneck's likelihood, which is float32."""
     network = tiny_network()
-    coder = HyperLatents(network)
+    coder = HyperLatents(network.entropy_bottleneck)
     symbols = np.repeat(np.arange(-8, 9, dtype=np.int32)[None], 8, axis=0)
     z_hat = torch.from_numpy(coder.dequantize(symbols)).float()[None, :, :, None]
     with torch.no_grad():
@@ -146,7 +148,7 @@ def test_hyper_tables_follow_compressai() -> None:
 
 def test_hyper_latents_that_are_not_finite_are_an_error() -> None:
     with pytest.raises(CodecError, match="not finite"):
-        HyperLatents(tiny_network()).symbols(torch.full((1, 8, 2, 2), float("nan")))
+        HyperLatents(tiny_network().entropy_bottleneck).symbols(torch.full((1, 8, 2, 2), float("nan")))
 
 
 def test_order_of_summation_has_no_influence_on_the_hyper_decoder() -> None:
@@ -160,8 +162,8 @@ def test_order_of_summation_has_no_influence_on_the_hyper_decoder() -> None:
             shuffled.h_s[layer].bias.copy_(network.h_s[layer].bias[outside])
         shuffled.h_s[4].weight.copy_(network.h_s[4].weight[:, channels[2]])
     z_hat = np.random.default_rng(0).integers(-4000, 4000, (8, 11, 5)) / 1024.0 * 64
-    mu, scale_index = HyperSynthesis(network)(z_hat)
-    other_mu, other_scale_index = HyperSynthesis(shuffled)(z_hat[channels[0].numpy()])
+    mu, scale_index = HyperSynthesis(network.h_s).parameters(z_hat)
+    other_mu, other_scale_index = HyperSynthesis(shuffled.h_s).parameters(z_hat[channels[0].numpy()])
     assert np.array_equal(mu, other_mu)
     assert np.array_equal(scale_index, other_scale_index)
     assert len(np.unique(scale_index)) > 10
@@ -170,7 +172,7 @@ def test_order_of_summation_has_no_influence_on_the_hyper_decoder() -> None:
 def test_exact_hyper_decoder_follows_the_float_one() -> None:
     network = tiny_network()
     z_hat = np.random.default_rng(0).integers(-20, 20, (8, 3, 21)).astype(np.float64)
-    mu, scale_index = HyperSynthesis(network)(z_hat)
+    mu, scale_index = HyperSynthesis(network.h_s).parameters(z_hat)
     with torch.no_grad():
         float_mu, float_sigma = network.hyper_synthesis(torch.from_numpy(z_hat).float()[None])
     assert np.abs(mu - float_mu[0].numpy()).max() < 2e-3

@@ -22,7 +22,7 @@ import torch
 from PIL import Image as PillowImage
 
 from benchmark.arrays import Image
-from benchmark.learned.architectures.mean_scale import network_from_state_dict
+from benchmark.learned.architectures.loading import load_foreign
 from benchmark.learned.coding.bitstream import pack, unpack
 from benchmark.learned.coding.indices import index_coder
 from benchmark.learned.model import CodingModel
@@ -72,7 +72,7 @@ def main() -> None:
     image = np.asarray(PillowImage.open(arguments.image).convert("RGB"))
     x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     theirs = plausible_network(x)
-    ours = CodingModel(network_from_state_dict(theirs.state_dict()), "00" * 32)
+    ours = CodingModel(load_foreign(theirs.state_dict()), "00" * 32)
     report(compare(theirs, ours, x, image, arguments.rounds))
     split(ours, image, arguments.rounds)
 

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from benchmark.cli import build_app
 from benchmark.errors import BenchError
 from benchmark.images import load_image
-from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior, trained_state
+from benchmark.learned.architectures.loading import trained_state
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.learned.codec import LearnedCodec
 from benchmark.learned.quantizers.base import get_quantizer
 from benchmark.learned.weights import load_model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from zlib import crc32
 
@@ -16,11 +17,9 @@ from benchmark.learned.coding.ans import (
     check_end,
     escape_bits,
     frequencies,
-    from_bytes,
     pop,
     push,
     seeded,
-    to_bytes,
 )
 from benchmark.learned.quantizers.base import Quantizer, QuantizerSettings, Tcq, get_quantizer
 from benchmark.learned.quantizers.trellis import Trellis
@@ -48,33 +47,24 @@ class IndexCoder:
             self._alphabets = _halves(self._tables, rows)
             self._parity_rows = _parity_rows(rows)
 
-    def encode(self, indices: I32, scale_index: Contexts, seed: int) -> bytes:
-        """Return the stream of `indices`; `seed`, below 2^32, must be known to the decoder.
-
-        The coder starts from a checksum of seed and indices, which the decoder is left with: streams alone
-        cannot tell, for k and -k are equally likely, and a flipped bit may do no more than swap them.
-        """
-        coder = seeded(_checksum(indices, seed))
+    def push(self, coder: Coder, indices: I32, scale_index: Contexts) -> None:
+        """Put int32 [C, L] indices on the coder; `pop` takes them off."""
         if self._machine is None:
             push(coder, indices.ravel(), scale_index.ravel(), self._alphabets)
-            return to_bytes(coder)
+            return
         table = self._quantizer.quantizer_of(indices) * np.uint8(SCALES) + scale_index
         parity = (indices & 1).astype(np.uint8)
         contexts = table + parity * np.uint8(2 * SCALES)
         push(coder, indices.ravel(), contexts.ravel(), self._alphabets)
         by_position = table.T.ravel()
         coder.encode_reverse(parity.T.ravel().astype(np.int32), _PARITIES, self._parity_rows[by_position])
-        return to_bytes(coder)
 
-    def decode(self, stream: bytes, scale_index: Contexts, seed: int) -> I32:
-        """Return the int32 [C, L] indices. Raises BitstreamError, also for a stream of another seed."""
-        coder = from_bytes(stream)
+    def pop(self, coder: Coder, scale_index: Contexts) -> I32:
+        """Take int32 [C, L] indices off the coder. Raises BitstreamError."""
         contexts = (
             scale_index if self._machine is None else self._pop_parities(coder, scale_index, self._machine)
         )
-        indices = pop(coder, contexts.ravel(), self._alphabets)
-        check_end(coder, _checksum(indices, seed), "latent")
-        return indices.reshape(scale_index.shape)
+        return pop(coder, contexts.ravel(), self._alphabets).reshape(scale_index.shape)
 
     def _pop_parities(self, coder: Coder, scale_index: Contexts, machine: Trellis) -> Contexts:
         """Return uint8 [C, L] contexts of the rest: 128 * parity + 64 * quantizer + scale.
@@ -138,9 +128,21 @@ def index_coder(quantizer_name: str, settings: QuantizerSettings) -> IndexCoder:
     return IndexCoder(get_quantizer(quantizer_name), settings)
 
 
-def _checksum(indices: I32, seed: int) -> int:
+def start(steps: Sequence[I32], seed: int) -> Coder:
+    """Return a coder to push the indices of all steps on, the last step first."""
+    return seeded(_checksum(steps, seed))
+
+
+def check_all(coder: Coder, steps: Sequence[I32], seed: int) -> None:
+    """Raise BitstreamError unless the coder is left as `start` made it for these steps and this seed."""
+    check_end(coder, _checksum(steps, seed), "latent")
+
+
+def _checksum(steps: Sequence[I32], seed: int) -> int:
     """Return a CRC-32 of the indices, row-major and little-endian, that goes on from `seed`; never 0."""
-    return max(crc32(indices.astype("<i4").tobytes(), seed), 1)
+    for indices in steps:
+        seed = crc32(indices.astype("<i4").tobytes(), seed)
+    return max(seed, 1)
 
 
 def _integer_rows(tables: PmfTables) -> I64:
