@@ -40,9 +40,9 @@ class Step:
     last: int
     colour: int | None = None
 
-    def length(self, rows: int, columns: int) -> int:
-        """Return how many positions the step has in latents of this size."""
-        return rows * columns if self.colour is None else len(_positions(rows, columns, self.colour))
+    def positions(self, rows: int, columns: int) -> Intp:
+        """Return the step's positions, row-major, in latents of this size."""
+        return np.arange(rows * columns) if self.colour is None else _positions(rows, columns, self.colour)
 
     def gather(self, y: Latents) -> Latents:
         """Return the step's latents, [..., last - first, length], of y [..., M, rows, columns], row-major."""
