@@ -21,13 +21,11 @@ FORMATS: Mapping[str, Mapping[str, None]] = {
 class Plot:
     """One picture: `stem` is its file name without the suffix, `caption` how it was made.
 
-    `figure` is its figure's name in the registry, with that one's `title` and `interactive`. `metrics` are
-    what its panels show; `wide` is double column, panels side by side.
+    `figure` is its figure's name in the registry. `metrics` are what its panels show; `wide` is double
+    column, panels side by side.
     """
 
     figure: str
-    title: str
-    interactive: bool
     stem: str
     caption: str
     wide: bool
@@ -44,8 +42,6 @@ def _plots(name: str, figure: Figure, summary: Summary) -> list[Plot]:
     return [
         Plot(
             name,
-            figure.title,
-            figure.interactive,
             f"{name}{variant.suffix}",
             figure.caption(summary, variant.metrics),
             variant.wide,

@@ -64,7 +64,7 @@ def render_page(
 
 def _pictures(plots: Sequence[Plot]) -> list[Plot]:
     """Return a picture of each figure that has no chart on the page: the double-column one if there is."""
-    static = [plot for plot in plots if not plot.interactive]
+    static = [plot for plot in plots if not FIGURES.find(plot.figure).interactive]
     return list({plot.figure: plot for plot in sorted(static, key=lambda plot: plot.wide)}.values())
 
 
