@@ -78,9 +78,7 @@ class Step:
 def _positions(rows: int, columns: int, colour: int) -> Intp:
     """Return the places, row-major, where (row + column) % 2 is `colour`."""
     parity = (np.arange(rows)[:, None] + np.arange(columns)) % 2
-    found = np.flatnonzero(parity.ravel() == colour)
-    found.setflags(write=False)
-    return found
+    return np.flatnonzero(parity.ravel() == colour)
 
 
 class Prior(Protocol):
