@@ -11,7 +11,6 @@ from benchmark.arrays import F32, F64, I32, U8, Image
 from benchmark.errors import BitstreamError
 from benchmark.learned.architectures.base import Architecture, ExactPrior
 from benchmark.learned.architectures.transforms import Transforms
-from benchmark.learned.coding.ans import from_bytes, to_bytes
 from benchmark.learned.coding.bitstream import (
     MODEL_ID_BYTES,
     Container,
@@ -20,8 +19,9 @@ from benchmark.learned.coding.bitstream import (
     stored_delta,
 )
 from benchmark.learned.coding.factorized import HyperLatents
-from benchmark.learned.coding.indices import check_all, index_coder, start
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
+from benchmark.learned.coding.indices import index_coder
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,8 @@ class CodingModel:
         seed = latent_seed(header, hyper_stream)
         indices, scales = self._quantize(y[0].numpy(), z_hat, quantizer_name, settings)
         coder = index_coder(quantizer_name, QuantizerSettings(settings.delta))
-        stack = start(indices, seed)
-        for of_step, scale_index in zip(reversed(indices), reversed(scales), strict=True):
-            coder.push(stack, of_step, scale_index)
-            bits += coder.entropy_bits(of_step, scale_index)
-        return Encoded(Container(header, hyper_stream, to_bytes(stack)), bits)
+        bits += sum(map(coder.entropy_bits, indices, scales))
+        return Encoded(Container(header, hyper_stream, coder.encode(indices, scales, seed)), bits)
 
     def _quantize(
         self, y: F32, z_hat: F64 | None, quantizer_name: str, settings: QuantizerSettings
@@ -117,15 +114,13 @@ class CodingModel:
         coder = index_coder(header.quantizer, settings)
         params = self.prior(self._hyper_decode(container), rows, columns)
         y_hat = np.zeros((self._network.steps[-1].last, rows, columns), np.float32)
-        stack = from_bytes(container.latent_stream)
-        indices = []
+        reader = coder.read(container.latent_stream)
         for number, step in enumerate(self._network.steps):
             mu, scale_index = params(number, y_hat)
-            indices.append(coder.pop(stack, scale_index))
-            values = quantizer.dequantize(indices[-1], scale_index, settings)
+            values = quantizer.dequantize(reader.step(scale_index), scale_index, settings)
             values += mu
             step.scatter(values, y_hat)
-        check_all(stack, indices, latent_seed(header, container.hyper_stream))
+        reader.finish(latent_seed(header, container.hyper_stream))
         return y_hat
 
     def _hyper_decode(self, container: Container) -> F64 | None:

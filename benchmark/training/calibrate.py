@@ -15,13 +15,12 @@ from torch import Tensor
 from benchmark.arrays import F64
 from benchmark.errors import TrainingError
 from benchmark.learned.architectures.base import Architecture
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers import calibrated, get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.training.coding import LoopQuantizer
 from benchmark.training.objective import Latents, decode, encode, mean_quality
 from benchmark.training.rules import ROUND, Quantized
 
-CALIBRATED = ("rdoq", "tcq4", "tcq8", "rdoq-expanded", "tcq8-expanded")
-"""`scalar` is not among them: its step is 1, that of the noise in training, by definition of the baseline."""
 EVALUATIONS = 24
 """At most so many are made for one quantizer of one model."""
 
@@ -58,7 +57,7 @@ def calibrate(
         encoded = [(x, encode(network, x, ROUND, low_precision=low_precision)) for x in held_out]
     start = get_quantizer(quantizer).default_settings()
     if start.trellis_lambda <= 0:
-        raise TrainingError(f"{quantizer} has no trellis lambda; calibrated are: {', '.join(CALIBRATED)}")
+        raise TrainingError(f"{quantizer} has no trellis lambda; calibrated are: {', '.join(calibrated())}")
     tried: dict[tuple[float, float], Calibration] = {}
 
     def cost(point: F64) -> float:

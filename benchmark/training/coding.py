@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from benchmark.arrays import I32, U8
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.tables import SCALE_TABLE, SCALES, index_bits
 
 _LOG_FIRST = math.log(float(SCALE_TABLE[0]))
@@ -57,7 +58,7 @@ class LoopQuantizer:
     def _rate(self, indices: I32, position: Tensor, moved: Tensor) -> Tensor:
         """Return the bits; `moved` is zero, and carries the gradient of the residual."""
         k = torch.from_numpy(indices).long().to(position.device)
-        used = torch.from_numpy(self._quantizer.quantizer_of(indices)).long().to(position.device)
+        used = torch.from_numpy(self._quantizer.lattice_of(indices)).long().to(position.device)
         position = position.flatten(2).flatten(0, 1)
         below = position.detach().floor().clamp(0, SCALES - 2).long()
         magnitude = k.abs().clamp(max=self._bits.shape[2] - 2)
@@ -66,6 +67,6 @@ class LoopQuantizer:
         bits = low + (high - low) * (position - below)
         towards_zero = table[used, below, (magnitude - 1).clamp(min=0)]
         slope = (table[used, below, magnitude + 1] - towards_zero) / 2 * k.sign()
-        step = self._settings.delta * self._quantizer.quantizers
+        step = self._settings.delta * self._quantizer.lattices
         bits = bits + slope / step * moved.flatten(2).flatten(0, 1)
         return bits.sum()

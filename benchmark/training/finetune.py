@@ -12,12 +12,13 @@ from torch import Tensor
 from benchmark.errors import CodecError, TrainingError
 from benchmark.learned.architectures.base import Architecture
 from benchmark.learned.architectures.loading import described
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.training.coding import LoopQuantizer
 from benchmark.training.data import RandomCrops, load_for_training, load_held_out, split_photographs
 from benchmark.training.objective import decode, encode, forward, mean_quality
 from benchmark.training.provenance import describe
-from benchmark.training.recipe import FinetuneRecipe, check_crop
+from benchmark.training.recipe import NOISE_CONTROL, FinetuneRecipe, check_crop
 from benchmark.training.rules import NOISE, Quantized
 from benchmark.training.run import Progress, Run
 from benchmark.training.sources import Source
@@ -34,8 +35,8 @@ def finetune(
 ) -> Path:
     """Finetune the model `start` by `recipe`; return the path of the final checkpoint in `out`.
 
-    With `quantizer = "noise"` the latents are not quantized but disturbed as in step 1, all else equal: the
-    control that tells the gain of true quantization from the gain of more training. Settings of the
+    With NOISE_CONTROL for a quantizer latents are not quantized but disturbed as in step 1, all else equal:
+    the control that tells the gain of true quantization from the gain of more training. Settings of the
     quantizer are the recipe's, else the calibrated ones of `start`, else the quantizer's own. When h_s
     stays, so do the bits, and the loss is the distortion alone. Restarts and errors are those of `train`.
     """
@@ -117,7 +118,7 @@ def moves_rate(parts: str, network: Architecture) -> bool:
 
 def settings_for(recipe: FinetuneRecipe, start: Source) -> QuantizerSettings | None:
     """Return the recipe's settings, else the model's calibrated, else the quantizer's own; None for noise."""
-    if recipe.quantizer == "noise":
+    if recipe.quantizer == NOISE_CONTROL:
         return None
     calibrated = start.info.settings.get(recipe.quantizer) if start.info else None
     settings = calibrated or get_quantizer(recipe.quantizer).default_settings()

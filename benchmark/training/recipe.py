@@ -12,7 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from benchmark.errors import TrainingError, UsageError, did_you_mean
 from benchmark.learned.architectures import ARCHITECTURES
+from benchmark.learned.quantizers import QUANTIZERS
 from benchmark.training.rules import PROXIES
+
+NOISE_CONTROL = "noise"
+"""In the place of a quantizer's name: step 1 goes on with its noise, all else equal."""
 
 
 class Schedule(BaseModel):
@@ -85,22 +89,21 @@ class TrainRecipe(Schedule):
 class FinetuneRecipe(Schedule):
     """Step 2: parts of the decoder, on truly quantized latents."""
 
-    quantizer: Literal[
-        "scalar",
-        "deadzone",
-        "rdoq",
-        "tcq4",
-        "tcq8",
-        "rdoq-expanded",
-        "tcq4-expanded",
-        "tcq8-expanded",
-        "noise",
-    ]
+    quantizer: str
+    """A name of the registry of quantizers, or NOISE_CONTROL."""
     parts: str = Field(min_length=1)
     """Parts of the architecture to retrain, or single layers of them: g_s, g_s+h_s, g_s.4+g_s.6."""
     delta: float | None = Field(default=None, gt=0)
     """Step of the quantizer; by default the calibrated one of the model."""
     trellis_lambda: float | None = Field(default=None, ge=0)
+
+    @field_validator("quantizer")
+    @classmethod
+    def _is_known(cls, quantizer: str) -> str:
+        known = (*QUANTIZERS.names(), NOISE_CONTROL)
+        if quantizer not in known:
+            raise ValueError(f"no quantizer is called {quantizer!r}; {did_you_mean(quantizer, known)}")
+        return quantizer
 
 
 def check_crop(crop: int, multiple: int) -> None:

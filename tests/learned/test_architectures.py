@@ -20,7 +20,8 @@ from benchmark.learned.architectures.base import Architecture, Step
 from benchmark.learned.architectures.loading import build, described, load_network, trained_state
 from benchmark.learned.coding.bitstream import pack, unpack
 from benchmark.learned.model import CodingModel
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.training.objective import forward
 from benchmark.training.rules import PROXIES, ROUND
 

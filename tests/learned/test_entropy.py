@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_model import tiny_network
+from tiny_model import decoded, tiny_network
 
 from benchmark.errors import BitstreamError, CodecError
 from benchmark.learned.architectures.mean_scale import HyperSynthesis
@@ -15,7 +15,8 @@ from benchmark.learned.coding.ans import AnsCoder, check_end, from_bytes, to_byt
 from benchmark.learned.coding.factorized import HyperLatents
 from benchmark.learned.coding.indices import index_coder
 from benchmark.learned.exact.grid import scale_indices
-from benchmark.learned.quantizers.base import NAMES, QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers import QUANTIZERS, get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.tables import SCALE_TABLE
 
 SEED = 0xDEADBEEF
@@ -28,20 +29,20 @@ def some_latents(channels: int, length: int, seed: int = 0) -> tuple[np.ndarray,
     return residual.astype(np.float32), scale_index
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUANTIZERS.names())
 def test_indices_survive_and_cost_what_the_model_says(name: str) -> None:
     residual, scale_index = some_latents(24, 700)
     quantizer = get_quantizer(name)
     setting = quantizer.default_settings()
     indices = quantizer.quantize(residual, scale_index, setting)
     coder = index_coder(name, setting)
-    stream = coder.encode(indices, scale_index, SEED)
-    assert np.array_equal(coder.decode(stream, scale_index, SEED), indices)
+    stream = coder.encode([indices], [scale_index], SEED)
+    assert np.array_equal(decoded(coder, stream, scale_index, SEED), indices)
     estimate = coder.entropy_bits(indices, scale_index) / 8
     assert estimate - 1 <= len(stream) <= estimate * 1.0005 + 6
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUANTIZERS.names())
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
 def test_any_int32_survives(name: str, data: st.DataObject) -> None:
@@ -55,40 +56,40 @@ def test_any_int32_survives(name: str, data: st.DataObject) -> None:
     scales = np.array(data.draw(st.lists(st.integers(0, 63), min_size=size, max_size=size)), np.uint8)
     scale_index = scales.reshape(channels, length)
     coder = index_coder(name, QuantizerSettings(delta=0.7))
-    stream = coder.encode(indices, scale_index, SEED)
-    assert np.array_equal(coder.decode(stream, scale_index, SEED), indices)
+    stream = coder.encode([indices], [scale_index], SEED)
+    assert np.array_equal(decoded(coder, stream, scale_index, SEED), indices)
     assert len(stream) <= coder.entropy_bits(indices, scale_index) / 8 * 1.005 + 8
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUANTIZERS.names())
 def test_one_wrong_scale_index_is_noticed(name: str) -> None:
     residual, scale_index = some_latents(16, 300)
     quantizer = get_quantizer(name)
     setting = quantizer.default_settings()
     indices = quantizer.quantize(residual, scale_index, setting)
     coder = index_coder(name, setting)
-    stream = coder.encode(indices, scale_index, SEED)
+    stream = coder.encode([indices], [scale_index], SEED)
     wrong = scale_index.copy()
     wrong[7, 150] ^= 1
     with pytest.raises(BitstreamError, match="damaged or foreign"):
-        coder.decode(stream, wrong, SEED)
+        decoded(coder, stream, wrong, SEED)
 
 
 def test_a_stream_of_another_seed_is_noticed() -> None:
     residual, scale_index = some_latents(4, 50)
     coder = index_coder("scalar", QuantizerSettings(1.0))
-    stream = coder.encode(np.rint(residual).astype(np.int32), scale_index, SEED)
+    stream = coder.encode([np.rint(residual).astype(np.int32)], [scale_index], SEED)
     with pytest.raises(BitstreamError, match="damaged or foreign"):
-        coder.decode(stream, scale_index, SEED ^ 1)
+        decoded(coder, stream, scale_index, SEED ^ 1)
 
 
 def test_streams_of_zeros_cost_next_to_nothing() -> None:
     indices = np.zeros((192, 1536), np.int32)
     scale_index = np.zeros(indices.shape, np.uint8)
     coder = index_coder("tcq8", QuantizerSettings(delta=0.6))
-    stream = coder.encode(indices, scale_index, SEED)
+    stream = coder.encode([indices], [scale_index], SEED)
     assert len(stream) < coder.entropy_bits(indices, scale_index) / 8 * 1.005 + 5
-    assert np.array_equal(coder.decode(stream, scale_index, SEED), indices)
+    assert np.array_equal(decoded(coder, stream, scale_index, SEED), indices)
 
 
 def test_frequencies_are_the_committed_integers() -> None:
@@ -114,7 +115,7 @@ def test_bytes_without_their_trailing_zeros_are_the_same_coder() -> None:
         scale_index = np.full(indices.shape, 20, np.uint8)
         coder = index_coder("scalar", QuantizerSettings(1.0))
         assert np.array_equal(
-            coder.decode(coder.encode(indices, scale_index, SEED), scale_index, SEED), indices
+            decoded(coder, coder.encode([indices], [scale_index], SEED), scale_index, SEED), indices
         )
     empty = AnsCoder()
     check_end(from_bytes(to_bytes(empty)), 0, "empty")

@@ -18,7 +18,8 @@ from benchmark.errors import BitstreamError, CodecUnavailableError, PointError
 from benchmark.learned.architectures.loading import described
 from benchmark.learned.coding import bitstream
 from benchmark.learned.coding.bitstream import Container, pack, unpack
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.weights import update_settings, write_weights
 
 CODECS = ("baseline", "baseline-rdoq", "baseline-tcq4", "baseline-tcq8")

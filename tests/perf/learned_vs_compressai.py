@@ -26,7 +26,8 @@ from benchmark.learned.architectures.loading import load_foreign
 from benchmark.learned.coding.bitstream import pack, unpack
 from benchmark.learned.coding.indices import index_coder
 from benchmark.learned.model import CodingModel
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -143,7 +144,7 @@ def split(model: CodingModel, image: Image, rounds: int) -> None:
         settings = get_quantizer(name).default_settings()
         coder = index_coder(name, QuantizerSettings(settings.delta))
         indices = get_quantizer(name).quantize(residual, scale_index, settings)
-        stream = coder.encode(indices, scale_index, 1)
+        stream = coder.encode([indices], [scale_index], 1)
         steps |= {
             f"{name}: quantize": lambda n=name, s=settings: get_quantizer(n).quantize(
                 residual, scale_index, s
