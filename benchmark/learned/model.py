@@ -57,7 +57,7 @@ class CodingModel:
     def hyper_latents(self) -> HyperLatents | None:
         """The coder of z; None without hyper-latents."""
         bottleneck = self._network.entropy_bottleneck
-        return None if bottleneck is None else HyperLatents(bottleneck)
+        return None if bottleneck is None else HyperLatents(bottleneck, self._network.hyper_gain())
 
     def encode(self, image: Image, quantizer_name: str, settings: QuantizerSettings) -> Encoded:
         """Return the streams of `image`, uint8 [height, width, 3], any size from 1x1.

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from benchmark.learned.architectures.base import Architecture
-from benchmark.learned.architectures.layers import EntropyBottleneck
+from benchmark.learned.architectures.layers import Bottleneck
 from benchmark.training.coding import LoopQuantizer
 
 
 class Rule(Protocol):
     """How hyper-latents and latents are quantized in a forward pass, and what they cost."""
 
-    def hyper(self, bottleneck: EntropyBottleneck, z: Tensor) -> tuple[Tensor, Tensor]:
+    def hyper(self, bottleneck: Bottleneck, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return z_hat, shaped like z, and its bits, a scalar."""
 
     def latents(self, network: Architecture, y: Tensor, mu: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -25,7 +25,7 @@ class Rule(Protocol):
 class Noise:
     """Uniform noise for rate and distortion (Balle et al. 2017)."""
 
-    def hyper(self, bottleneck: EntropyBottleneck, z: Tensor) -> tuple[Tensor, Tensor]:
+    def hyper(self, bottleneck: Bottleneck, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return z with noise, and its bits."""
         z_noisy, likelihood = bottleneck(z, training=True)
         return z_noisy, _bits(likelihood)
@@ -39,7 +39,7 @@ class Noise:
 class Mixed:
     """Noise for the rate, rounding with a straight-through gradient for the distortion (Minnen 2020)."""
 
-    def hyper(self, bottleneck: EntropyBottleneck, z: Tensor) -> tuple[Tensor, Tensor]:
+    def hyper(self, bottleneck: Bottleneck, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return z rounded, and the bits of z with noise."""
         _, bits = NOISE.hyper(bottleneck, z)
         return _straight_through(z, _medians(bottleneck)), bits
@@ -53,12 +53,10 @@ class Mixed:
 class StraightThrough:
     """Rounding with a straight-through gradient for rate and distortion."""
 
-    def hyper(self, bottleneck: EntropyBottleneck, z: Tensor) -> tuple[Tensor, Tensor]:
+    def hyper(self, bottleneck: Bottleneck, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return z rounded, and its bits."""
         z_hat = _straight_through(z, _medians(bottleneck))
-        channels = z_hat.transpose(0, 1)
-        likelihood, _, _ = bottleneck._likelihood(channels.reshape(z.shape[1], 1, -1))
-        return z_hat, _bits(bottleneck.likelihood_lower_bound(likelihood))
+        return z_hat, _bits(bottleneck.likelihood(z_hat))
 
     def latents(self, network: Architecture, y: Tensor, mu: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Return y rounded, and its bits."""
@@ -70,7 +68,7 @@ class StraightThrough:
 class Round:
     """True rounding, with no gradient through it: what an encoder without a search does."""
 
-    def hyper(self, bottleneck: EntropyBottleneck, z: Tensor) -> tuple[Tensor, Tensor]:
+    def hyper(self, bottleneck: Bottleneck, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return z rounded, and its bits."""
         z_hat, likelihood = bottleneck(z, training=False)
         return z_hat, _bits(likelihood)
@@ -87,7 +85,7 @@ class Quantized:
     def __init__(self, quantizer: LoopQuantizer) -> None:
         self._quantizer = quantizer
 
-    def hyper(self, bottleneck: EntropyBottleneck, z: Tensor) -> tuple[Tensor, Tensor]:
+    def hyper(self, bottleneck: Bottleneck, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return z rounded, and its bits."""
         return ROUND.hyper(bottleneck, z)
 
@@ -107,7 +105,7 @@ def _bits(likelihood: Tensor) -> Tensor:
     return -likelihood.log2().sum()
 
 
-def _medians(bottleneck: EntropyBottleneck) -> Tensor:
+def _medians(bottleneck: Bottleneck) -> Tensor:
     return cast(Tensor, bottleneck.quantiles[:, 0, 1].detach().view(1, -1, 1, 1))
 
 

@@ -26,7 +26,7 @@ from benchmark.learned.architectures.base import (
     Prior,
     Step,
 )
-from benchmark.learned.architectures.layers import EntropyBottleneck, conv, dct_basis, deconv
+from benchmark.learned.architectures.layers import Bottleneck, conv, dct_basis, deconv
 from benchmark.learned.exact.chain import Chain
 from benchmark.learned.exact.grid import UNIT, activate, in_steps, scale_indices
 from benchmark.learned.exact.taps import Taps, framed
@@ -53,7 +53,7 @@ class Checkerboard(Architecture):
         {"g_s": Part(("g_s.",), moves_rate=False), "prior": Part(("h_s.", "near.", "head."), moves_rate=True)}
     )
 
-    entropy_bottleneck: EntropyBottleneck
+    entropy_bottleneck: Bottleneck
 
     def __init__(self, N: int, M: int) -> None:
         super().__init__(CheckerboardConfig(N=N, M=M))
@@ -64,7 +64,7 @@ class Checkerboard(Architecture):
         self.base = nn.Conv2d(N, N, 1)
         self.near = nn.Conv2d(M, N, 5, padding=2, bias=False)
         self.head = nn.Conv2d(N, 2 * M, 1)
-        self.entropy_bottleneck = EntropyBottleneck(N)
+        self.entropy_bottleneck = Bottleneck(N)
         with torch.no_grad():
             basis = torch.from_numpy(dct_basis(M)).float()
             self.g_a.weight.copy_(6 * basis)

@@ -16,7 +16,6 @@ from benchmark.learned.codec import LearnedCodec
 from benchmark.learned.coding import bitstream
 from benchmark.learned.coding.indices import IndexCoder
 from benchmark.learned.quantizers import QUANTIZERS, find_stream_id, get_quantizer
-from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.tables import SCALE_TABLE
 from benchmark.training.recipe import FinetuneRecipe, load_recipe
 
@@ -59,13 +58,8 @@ def test_steps_go_on_one_stream_and_come_off_in_order(name: str) -> None:
     steps = [quantizer.quantize(x, index, settings) for x, index in zip(residuals, scales, strict=True)]
     stream = coder.encode(steps, scales, 77)
     reader = coder.read(stream)
-    for indices, scale_index, residual in zip(steps, scales, residuals, strict=True):
-        found = reader.step(scale_index)
-        assert np.array_equal(found, indices)
-        values = quantizer.dequantize(found, scale_index, settings)
-        assert np.abs(
-            quantizer.quantize(values, scale_index, QuantizerSettings(settings.delta))
-        ).max() > 0 or (residual.size < 3)
+    for indices, scale_index in zip(steps, scales, strict=True):
+        assert np.array_equal(reader.step(scale_index), indices)
     reader.finish(77)
     short = coder.read(stream)
     short.step(scales[0])

@@ -21,5 +21,8 @@ ARCHITECTURES: Registry[type[Architecture]] = Registry(
     group="bench.architectures",
     form="subclass of benchmark.learned.architectures.base.Architecture",
     accepts=_is_architecture,
-    builtin={"mean-scale": "benchmark.learned.architectures.mean_scale:MeanScaleHyperprior"},
+    builtin={
+        "mean-scale": "benchmark.learned.architectures.mean_scale:MeanScaleHyperprior",
+        "patch": "benchmark.learned.architectures.patch:Patch",
+    },
 )

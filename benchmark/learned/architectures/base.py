@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmark.arrays import F32, F64, U8, Intp
 from benchmark.errors import WeightsError
-from benchmark.learned.architectures.layers import EntropyBottleneck, GaussianConditional
+from benchmark.learned.architectures.layers import Bottleneck, GaussianConditional
 from benchmark.learned.architectures.transforms import Transforms, WholeImage
 
 Latents = TypeVar("Latents", F32, F64, U8, Tensor)
@@ -141,11 +141,13 @@ class Architecture(nn.Module, ABC):
     """Sides of what goes into the network are multiples of it: pixels per hyper-latent, or per latent."""
     parts: ClassVar[Mapping[str, Part]]
     """What `bench finetune --parts` can name."""
+    lmbda_range: ClassVar[tuple[float, float] | None] = None
+    """The rates that one set of weights serves; None for a network of a single rate."""
     slow_tensors: ClassVar[tuple[str, ...]] = ()
     """Prefixes of tensors whose learning rate is lowered by a recipe's `linear_rate`."""
 
     steps: tuple[Step, ...]
-    entropy_bottleneck: EntropyBottleneck | None
+    entropy_bottleneck: Bottleneck | None
     """The densities of the hyper-latents (Balle et al. 2018, appendix 6.1); None without hyper-latents."""
 
     def __init__(self, config: Config) -> None:
@@ -172,6 +174,17 @@ class Architecture(nn.Module, ABC):
     @abstractmethod
     def exact_prior(self) -> ExactPrior:
         """Return the prior in exact arithmetic. Raises WeightsError for weights that no grid holds."""
+
+    def at(self, lmbda: float | Tensor) -> Architecture:
+        """Return the network, its tensors shared, for a rate; itself if it has but one.
+
+        A tensor [batch] gives each image of a batch its own. Raises PointError outside `lmbda_range`.
+        """
+        return self
+
+    def hyper_gain(self) -> F64 | None:
+        """Return float64 [N], by which hyper-latents are scaled beyond their densities; None where not."""
+        return None
 
     def transforms(self) -> Transforms:
         """Return analysis and synthesis as encoder and decoder run them; by default on the whole image."""

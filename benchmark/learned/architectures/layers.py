@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -24,8 +25,9 @@ with warnings.catch_warnings():  # what compressai imports for point clouds warn
 __all__ = [
     "GDN",
     "PATCH",
-    "EntropyBottleneck",
+    "Bottleneck",
     "GaussianConditional",
+    "ScaledBottleneck",
     "conv",
     "dct_basis",
     "deconv",
@@ -121,13 +123,60 @@ class GDN(layers.GDN):  # type: ignore[misc]
             return cast(Tensor, apply(x.to(dtype), gamma, beta, self.inverse))
 
 
+class Bottleneck(EntropyBottleneck):  # type: ignore[misc]
+    """CompressAI's densities of hyper-latents (Balle et al. 2018, appendix 6.1), asked for their mass too."""
+
+    def likelihood(self, z_hat: Tensor) -> Tensor:
+        """Return the mass of the unit cell about each value, shaped like z_hat, [batch, channels, h, w]."""
+        channels = z_hat.transpose(0, 1)
+        likelihood, _, _ = self._likelihood(channels.reshape(z_hat.shape[1], 1, -1))
+        likelihood = self.likelihood_lower_bound(likelihood)
+        return cast(Tensor, likelihood.reshape(channels.shape).transpose(0, 1))
+
+
+class ScaledBottleneck(Bottleneck):
+    """Densities of hyper-latents that come multiplied by a gain: the step is 1 / gain of the density's unit.
+
+    `gain` gives it, float [batch or 1, channels, 1, 1]. Zero is always on the lattice: no medians.
+    """
+
+    gain: Callable[[], Tensor] | None = None
+
+    def forward(self, z: Tensor, training: bool | None = None) -> tuple[Tensor, Tensor]:
+        """Return z with noise or rounded, and its likelihood, as EntropyBottleneck does."""
+        noisy = self.training if training is None else training
+        z_hat = z + torch.rand_like(z) - 0.5 if noisy else torch.round(z)
+        return z_hat, self.likelihood(z_hat)
+
+    def likelihood(self, z_hat: Tensor) -> Tensor:
+        """Return the mass of the cell about each value, shaped like z_hat, [batch, channels, h, w]."""
+        gain = 1.0 if self.gain is None else self.gain()
+        edges = [
+            ((z_hat + side) / gain).transpose(0, 1).reshape(z_hat.shape[1], 1, -1) for side in (-0.5, 0.5)
+        ]
+        lower, upper = (self._logits_cumulative(edge, stop_gradient=False) for edge in edges)
+        sign = -torch.sign(lower + upper).detach()
+        mass = torch.abs(torch.sigmoid(sign * upper) - torch.sigmoid(sign * lower))
+        shape = (z_hat.shape[1], z_hat.shape[0], *z_hat.shape[2:])
+        return cast(Tensor, self.likelihood_lower_bound(mass)).reshape(shape).transpose(0, 1)
+
+    def _update_quantiles(self, search_radius: float = 1e5, rtol: float = 1e-4, atol: float = 1e-3) -> None:
+        """Keep the medians at zero."""
+
+
 def start_from_dct(
-    to_latents: nn.Conv2d, to_pixels: nn.ConvTranspose2d, last_analysis: nn.Module, last_synthesis: nn.Module
+    to_latents: nn.Conv2d,
+    to_pixels: nn.ConvTranspose2d,
+    last_analysis: nn.Module,
+    last_synthesis: nn.Module,
+    *,
+    nonlinear: float = _NONLINEAR_START,
 ) -> None:
     """Let a linear branch begin as a DCT and its inverse, and the layers beside it as small corrections.
 
     `to_latents` is a 16x16 convolution of stride 16 from RGB, `to_pixels` its transpose; `last_analysis` and
-    `last_synthesis` are the last layers of the nonlinear branches. Training starts from a transform codec.
+    `last_synthesis` are the last layers of the nonlinear branches, which `nonlinear` multiplies. Training
+    starts from a transform codec.
     """
     basis = torch.from_numpy(dct_basis(to_latents.out_channels)).float()
     grey = torch.full((1, 3, PATCH, PATCH), 0.5)
@@ -138,7 +187,7 @@ def start_from_dct(
         to_pixels.weight.copy_(basis / _LINEAR_SCALE)
         bias_pixels.fill_(0.5)
         for layer in cast("tuple[Any, ...]", (last_analysis, last_synthesis)):
-            layer.weight.mul_(_NONLINEAR_START)
+            layer.weight.mul_(nonlinear)
             layer.bias.zero_()
 
 

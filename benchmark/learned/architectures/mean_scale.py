@@ -24,7 +24,7 @@ from benchmark.learned.architectures.base import (
 from benchmark.learned.architectures.layers import (
     GDN,
     PATCH,
-    EntropyBottleneck,
+    Bottleneck,
     conv,
     deconv,
     latents_to_patches,
@@ -64,7 +64,7 @@ class MeanScaleHyperprior(Architecture):
     )
     slow_tensors = ("g_s_linear.",)
 
-    entropy_bottleneck: EntropyBottleneck
+    entropy_bottleneck: Bottleneck
 
     def __init__(self, N: int, M: int, *, linear_branch: bool = False) -> None:
         super().__init__(MeanScaleConfig(N=N, M=M, linear_branch=linear_branch))
@@ -83,7 +83,7 @@ class MeanScaleHyperprior(Architecture):
             deconv(N, M), nn.LeakyReLU(), deconv(M, M * 3 // 2), nn.LeakyReLU(),
             conv(M * 3 // 2, M * 2, stride=1, kernel_size=3),
         )  # fmt: skip
-        self.entropy_bottleneck = EntropyBottleneck(N)
+        self.entropy_bottleneck = Bottleneck(N)
         self.steps = (Step(0, M),)
         if linear_branch:
             self.g_a_linear = nn.Conv2d(3, M, PATCH, stride=PATCH)

@@ -23,7 +23,7 @@ from benchmark.learned.coding.ans import (
 from benchmark.learned.tables import ESCAPE_FLOOR, exact_exp, exact_log2
 
 if TYPE_CHECKING:
-    from benchmark.learned.architectures.layers import EntropyBottleneck
+    from benchmark.learned.architectures.layers import Bottleneck
 
 _MEDIAN_BITS = 10
 _RADIUS = 255
@@ -32,9 +32,12 @@ _LARGEST_SYMBOL = 2**30
 
 
 class HyperLatents:
-    """The coder of z: one table a channel from the entropy bottleneck, the same bits on every machine."""
+    """The coder of z: one table a channel from the entropy bottleneck, the same bits on every machine.
 
-    def __init__(self, bottleneck: EntropyBottleneck) -> None:
+    `gain`, float64 [N]: what z is multiplied by before it is rounded, if it is not 1.
+    """
+
+    def __init__(self, bottleneck: Bottleneck, gain: F64 | None = None) -> None:
         unit = 2.0**_MEDIAN_BITS
         medians = bottleneck.quantiles.detach().double()[:, 0, 1].numpy()
         self._medians = np.rint(medians * unit) / unit
@@ -47,6 +50,8 @@ class HyperLatents:
             for i in range(layers)
         ]
         edges = self._medians[:, None] + np.arange(-_RADIUS, _RADIUS + 2) - 0.5
+        if gain is not None:
+            edges = edges / gain[:, None]
         self._alphabets, self._bits = _channel_tables(_cumulative(edges, parameters))
 
     def symbols(self, z: Tensor) -> I32:
