@@ -20,6 +20,7 @@ from benchmark.learned.weights import (
     read_manifest,
     read_metadata,
     weights_folder,
+    within,
 )
 
 if TYPE_CHECKING:
@@ -51,17 +52,17 @@ class LearnedCodec(Codec):
 
         New weights or settings are a new version, so that no row of the old ones is taken for theirs.
         """
+        entries = self._entries()
         models = " ".join(
-            f"{entry.lmbda:g}:{entry.model_id.hex()}{entry.settings_of(self._quantizer)}"
-            for entry in self._entries()
+            f"{entry.rates}:{entry.model_id.hex()}{entry.settings_of(self._quantizer)}" for entry in entries
         )
-        return f"format {bitstream.VERSION}, {self._quantizer}, models {models}"
+        return f"format {entries[0].format}, {self._quantizer}, models {models}"
 
     def check_point(self, point: float) -> None:
         """Raise PointError unless `point` is a lambda with weights, CodecUnavailableError if none has any."""
-        points = self._points()
-        if point not in points:
-            known = ", ".join(f"{lmbda:g}" for lmbda in points)
+        entries = self._entries()
+        if not any(entry.serves(point) for entry in entries):
+            known = ", ".join(entry.rates for entry in entries)
             raise PointError(f"{self.name} has no weights for lmbda {point:g}; it has: {known}")
 
     def prepare(self, point: float) -> None:
@@ -90,17 +91,23 @@ class LearnedCodec(Codec):
             raise BitstreamError(
                 f"the stream was written with {header.quantizer}; {self.name} reads {self._quantizer}"
             )
-        lmbda_of = {entry.model_id: entry.lmbda for entry in self._entries()}
-        if header.model_id not in lmbda_of:
-            known = ", ".join(f"{model_id.hex()} (lmbda {lmbda:g})" for model_id, lmbda in lmbda_of.items())
+        entries = {entry.model_id: entry for entry in self._entries()}
+        if header.model_id not in entries:
+            known = ", ".join(f"{entry.model_id.hex()} (lmbda {entry.rates})" for entry in entries.values())
             raise BitstreamError(
                 f"the stream was written by model {header.model_id.hex()}; arm {self._arm} has {known}"
             )
-        model, _ = self._load(lmbda_of[header.model_id])
+        entry = entries[header.model_id]
+        if (header.lmbda is None) != (entry.lmbda_range is None):
+            raise BitstreamError("the stream says its lmbda where its model has one rate, or the reverse")
+        lmbda = entry.lmbda if header.lmbda is None else header.lmbda
+        if not entry.serves(lmbda):
+            raise BitstreamError(f"the stream is of lmbda {lmbda:g}; its model serves {entry.rates}")
+        model, _ = self._load(lmbda)
         return model.decode(container)
 
     def _load(self, lmbda: float) -> tuple[CodingModel, Mapping[str, QuantizerSettings]]:
-        (entry,) = (entry for entry in self._entries() if entry.lmbda == lmbda)
+        entry = next(entry for entry in self._entries() if entry.serves(lmbda))
         return _load(self._arm, lmbda, self._folder, entry)
 
     def _points(self) -> tuple[float, ...]:
@@ -125,6 +132,21 @@ class _Entry:
     lmbda: float
     model_id: bytes
     settings: str
+    lmbda_range: tuple[float, float] | None
+
+    @property
+    def rates(self) -> str:
+        """The lambdas that it serves, in words."""
+        return f"{self.lmbda:g}" if self.lmbda_range is None else "{:g} to {:g}".format(*self.lmbda_range)
+
+    @property
+    def format(self) -> int:
+        """The version of its streams."""
+        return bitstream.VERSION if self.lmbda_range is None else bitstream.VARIABLE_RATE_VERSION
+
+    def serves(self, lmbda: float) -> bool:
+        """Tell whether the model is for this lambda, or for the float32 value nearest to one that it is."""
+        return self.lmbda == lmbda if self.lmbda_range is None else within(self.lmbda_range, lmbda)
 
     def settings_of(self, quantizer: str) -> str:
         """Return "(delta, trellis lambda)" if they are calibrated, else nothing."""
@@ -146,7 +168,8 @@ def _entries(arm: str, folder: Path, manifest_changed: int) -> tuple[_Entry, ...
             settings = json.dumps(metadata["settings"], sort_keys=True)
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"{path} is damaged: its metadata lacks or garbles {error}") from error
-        found.append(_Entry(float(entry["lmbda"]), model_id, settings))
+        span = tuple(entry["lmbda_range"]) if "lmbda_range" in entry else None
+        found.append(_Entry(float(entry["lmbda"]), model_id, settings, span))
     return tuple(found)
 
 

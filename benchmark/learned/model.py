@@ -16,7 +16,7 @@ from benchmark.learned.coding.bitstream import (
     Container,
     Header,
     latent_seed,
-    stored_delta,
+    stored_float,
 )
 from benchmark.learned.coding.factorized import HyperLatents
 from benchmark.learned.coding.indices import index_coder
@@ -62,9 +62,9 @@ class CodingModel:
     def encode(self, image: Image, quantizer_name: str, settings: QuantizerSettings) -> Encoded:
         """Return the streams of `image`, uint8 [height, width, 3], any size from 1x1.
 
-        The step in use is `stored_delta(settings.delta)`. Raises CodecError for latents that are not finite.
+        The step in use is `stored_float(settings.delta)`. Raises CodecError for latents that are not finite.
         """
-        settings = QuantizerSettings(stored_delta(settings.delta), settings.trellis_lambda)
+        settings = QuantizerSettings(stored_float(settings.delta), settings.trellis_lambda)
         y, z = self.transforms.analysis(self.pad(image))
         hyper_stream, z_hat, bits = b"", None, 0.0
         if self.hyper_latents is not None and z is not None:
@@ -72,7 +72,9 @@ class CodingModel:
             hyper_stream = self.hyper_latents.encode(symbols)
             bits = self.hyper_latents.entropy_bits(symbols)
             z_hat = self.hyper_latents.dequantize(symbols).reshape(z.shape[1:])
-        header = Header(self.model_id, image.shape[1], image.shape[0], quantizer_name, settings.delta)
+        header = Header(
+            self.model_id, image.shape[1], image.shape[0], quantizer_name, settings.delta, self._network.lmbda
+        )
         seed = latent_seed(header, hyper_stream)
         indices, scales = self._quantize(y[0].numpy(), z_hat, quantizer_name, settings)
         coder = index_coder(quantizer_name, QuantizerSettings(settings.delta))

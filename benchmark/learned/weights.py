@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from benchmark.learned.quantizers.base import QuantizerSettings
 
 MANIFEST = "manifest.json"
+USUAL_LMBDAS = (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483)
+"""Those of CompressAI's qualities 1 to 6 for MSE: the default points of a network that serves a range."""
+_FLOAT32_SLACK = 1e-6
 _METADATA_KEY = "bench"
 _LARGEST_BYTES = 1 << 30
 
@@ -48,6 +51,8 @@ class ModelInfo:
     settings: Mapping[str, QuantizerSettings] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     base: str | None = None
+    lmbda_range: tuple[float, float] | None = None
+    """The rates that a variable-rate network serves; `lmbda` is then the one in the middle."""
 
 
 def weights_folder() -> Path:
@@ -57,11 +62,29 @@ def weights_folder() -> Path:
 
 
 def available(arm: str, folder: Path | None = None) -> tuple[float, ...]:
-    """Return the lambdas for which `arm` has weights, rising; empty if there are none. Imports no torch.
+    """Return the usual lambdas for which `arm` has weights, rising; empty if there are none.
 
-    Raises WeightsError if the manifest is damaged.
+    Imports no torch. Raises WeightsError if the manifest is damaged.
     """
-    return tuple(sorted(entry["lmbda"] for entry in read_manifest(folder) if entry["arm"] == arm))
+    mine = [entry for entry in read_manifest(folder) if entry["arm"] == arm]
+    return tuple(sorted({lmbda for entry in mine for lmbda in _usual(entry)}))
+
+
+def serves(entry: Mapping[str, Any], lmbda: float) -> bool:
+    """Tell whether the weights of a manifest's entry are for this lambda."""
+    span = entry.get("lmbda_range")
+    return float(entry["lmbda"]) == lmbda if span is None else within(span, lmbda)
+
+
+def within(span: Sequence[float], lmbda: float) -> bool:
+    """Tell whether a lambda, or the float32 value of one that streams carry, lies in a range."""
+    return span[0] * (1 - _FLOAT32_SLACK) <= lmbda <= span[1] * (1 + _FLOAT32_SLACK)
+
+
+def _usual(entry: Mapping[str, Any]) -> tuple[float, ...]:
+    if "lmbda_range" not in entry:
+        return (float(entry["lmbda"]),)
+    return tuple(lmbda for lmbda in USUAL_LMBDAS if serves(entry, lmbda))
 
 
 def read_manifest(folder: Path | None = None) -> list[dict[str, Any]]:
@@ -95,7 +118,7 @@ def load_model(arm: str, lmbda: float, folder: Path | None = None) -> tuple[Arch
     check_file(path, entry["sha256"])
     state, info = read_weights(path, folder)
     try:
-        return load_network(info.network, state), info
+        return load_network(info.network, state).at(lmbda), info
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 
@@ -142,6 +165,7 @@ def write_weights(
     settings: Mapping[str, QuantizerSettings],
     provenance: Mapping[str, Any],
     base: tuple[str, float] | None = None,
+    lmbda_range: tuple[float, float] | None = None,
 ) -> Path:
     """Write `state` as float16 to `folder`/`arm`/`lmbda`.safetensors and enter it in the manifest.
 
@@ -172,12 +196,14 @@ def write_weights(
         "provenance": dict(provenance),
         "base": base_file,
     }
-    file = f"{arm}/{lmbda:g}.safetensors"
+    if lmbda_range is not None:
+        metadata["lmbda_range"] = list(lmbda_range)
+    file = f"{arm}/{lmbda:g}.safetensors" if lmbda_range is None else f"{arm}/all.safetensors"
     data = save(tensors, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         _check_not_needed(folder, file, metadata["sha256"])
-        _enter(folder, arm, lmbda, file, data)
+        _enter(folder, metadata, file, data)
     return folder / file
 
 
@@ -195,7 +221,7 @@ def update_settings(folder: Path, arm: str, lmbda: float, settings: Mapping[str,
         tensors, metadata = _read_safetensors(path)
         metadata["settings"] |= {name: vars(value) for name, value in settings.items()}
         data = save(tensors, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
-        _enter(folder, arm, lmbda, entry["file"], data)
+        _enter(folder, metadata, entry["file"], data)
     return path
 
 
@@ -212,9 +238,9 @@ def content_sha256(state: Mapping[str, Tensor]) -> str:
 def _find_entry(folder: Path, arm: str, lmbda: float) -> dict[str, Any]:
     entries = read_manifest(folder)
     for entry in entries:
-        if entry["arm"] == arm and float(entry["lmbda"]) == lmbda:
+        if entry["arm"] == arm and serves(entry, lmbda):
             return entry
-    of_arm = ", ".join(f"{x:g}" for x in sorted(e["lmbda"] for e in entries if e["arm"] == arm))
+    of_arm = ", ".join(f"{x:g}" for x in sorted(x for e in entries if e["arm"] == arm for x in _usual(e)))
     if of_arm:
         raise WeightsError(f"arm {arm!r} has no weights for lmbda {lmbda:g}; there are: {of_arm}")
     arms = ", ".join(sorted({e["arm"] for e in entries})) or "none"
@@ -292,6 +318,7 @@ def _info_from(metadata: dict[str, Any]) -> ModelInfo:
         settings=settings,
         provenance=metadata["provenance"],
         base=metadata["base"],
+        lmbda_range=tuple(metadata["lmbda_range"]) if "lmbda_range" in metadata else None,
     )
 
 
@@ -332,10 +359,11 @@ def _check_not_needed(folder: Path, file: str, sha256: str) -> None:
         )
 
 
-def _enter(folder: Path, arm: str, lmbda: float, file: str, data: bytes) -> None:
+def _enter(folder: Path, metadata: Mapping[str, Any], file: str, data: bytes) -> None:
     write_atomically(folder / file, data)
     sha256 = hashlib.sha256(data).hexdigest()
-    entry = {"arm": arm, "lmbda": lmbda, "file": file, "bytes": len(data), "sha256": sha256}
+    entry = {name: metadata[name] for name in ("arm", "lmbda", "lmbda_range") if name in metadata}
+    entry |= {"file": file, "bytes": len(data), "sha256": sha256}
     others = [e for e in read_manifest(folder) if e["file"] != file]
     files = sorted([*others, entry], key=lambda e: (e["arm"], e["lmbda"]))
     write_atomically(folder / MANIFEST, (json.dumps({"files": files}, indent=1) + "\n").encode())

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.errors import BitstreamError
-from benchmark.learned.coding.bitstream import Container, Header, pack, stored_delta, unpack
+from benchmark.learned.coding.bitstream import Container, Header, pack, stored_float, unpack
 from benchmark.learned.quantizers import QUANTIZERS
 
-HEADER = Header(bytes(range(4)), 768, 512, "tcq8", stored_delta(0.65))
+HEADER = Header(bytes(range(4)), 768, 512, "tcq8", stored_float(0.65))
 EXAMPLE = Container(HEADER, b"hyper", b"latents")
 
 

@@ -146,6 +146,8 @@ class Architecture(nn.Module, ABC):
     slow_tensors: ClassVar[tuple[str, ...]] = ()
     """Prefixes of tensors whose learning rate is lowered by a recipe's `linear_rate`."""
 
+    lmbda: float | None = None
+    """The rate that the network is at, a float32 value; None for a network of a single rate."""
     steps: tuple[Step, ...]
     entropy_bottleneck: Bottleneck | None
     """The densities of the hyper-latents (Balle et al. 2018, appendix 6.1); None without hyper-latents."""

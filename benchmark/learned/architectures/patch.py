@@ -2,8 +2,8 @@
 
 Transforms: a 16x16 convolution of stride 8, blocks at 1/8, pixel-unshuffle, blocks at 1/16, mirrored in g_s;
 a DCT branch beside both. A block is x + gain * narrow(gelu(widen(depthwise(x)))), as in MetaFormers (Yu et
-al. 2022). Entropy model: uneven channel groups, each in two colours of a checkerboard (ELIC, He et al. 2022). One
-network serves all rates by gains for each channel (Cui et al. 2021, "Asymmetric Gained Deep Image
+al. 2022). Entropy model: uneven channel groups, each in two colours of a checkerboard (ELIC, He et al. 2022).
+One network serves all rates by gains for each channel (Cui et al. 2021, "Asymmetric Gained Deep Image
 Compression"), here a quadratic in t, the logarithm of lmbda between -1 and 1: it moves the step sizes of
 latents and hyper-latents, the blocks' gains and the biases of the entropy model.
 """
@@ -245,6 +245,7 @@ class Patch(Architecture):
         bound._modules = dict(self._modules)
         bound._modules["entropy_bottleneck"] = copy.copy(self.entropy_bottleneck)
         logs = exact_log2(np.array([LOWEST_LMBDA, HIGHEST_LMBDA]))
+        bound.lmbda = float(values[0]) if len(values) == 1 else None
         bound._bind((2 * exact_log2(values) - logs.sum()) / (logs[1] - logs[0]))
         return bound
 

@@ -11,14 +11,18 @@ from benchmark.learned.quantizers import find_stream_id, get_quantizer
 
 MAGIC = b"bLC"
 VERSION = 2
+VARIABLE_RATE_VERSION = 3
+"""Of streams of networks that serve many rates: version 2 with the lmbda behind the step."""
 MODEL_ID_BYTES = 4
 """Bytes of the model's sha256 that a stream carries."""
 LARGEST_SIDE = 2**16 - 1
+LARGEST_LMBDA = 10.0
 LARGEST_PIXELS = 2**27
 """134 megapixels: decoding one takes minutes and less than 8 GB."""
 
 
 _FIXED = struct.Struct(f"<3sB{MODEL_ID_BYTES}sBf")
+_FLOAT = struct.Struct("<f")
 _CHECKSUM = struct.Struct("<I")
 _LEAST_BYTES = _FIXED.size + 3 + _CHECKSUM.size
 
@@ -33,7 +37,9 @@ class Header:
     height: int
     quantizer: str
     delta: float
-    """A float32 value: `stored_delta` makes one."""
+    """A float32 value: `stored_float` makes one."""
+    lmbda: float | None = None
+    """The rate that the network was at, a float32 value; None for a network of one rate."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +51,17 @@ class Container:
     latent_stream: bytes
 
 
-def stored_delta(delta: float) -> float:
+def stored_float(value: float) -> float:
     """Return the nearest value that the header can hold (float32)."""
-    return float(struct.unpack("<f", struct.pack("<f", delta))[0])
+    return float(_FLOAT.unpack(_FLOAT.pack(value))[0])
 
 
 def head(header: Header, hyper_stream: bytes) -> bytes:
     """Return all that stands before the latent stream."""
+    version = VERSION if header.lmbda is None else VARIABLE_RATE_VERSION
     return (
-        _FIXED.pack(MAGIC, VERSION, header.model_id, get_quantizer(header.quantizer).stream_id, header.delta)
+        _FIXED.pack(MAGIC, version, header.model_id, get_quantizer(header.quantizer).stream_id, header.delta)
+        + (b"" if header.lmbda is None else _FLOAT.pack(header.lmbda))
         + _varint(header.width)
         + _varint(header.height)
         + _varint(len(hyper_stream))
@@ -83,8 +91,11 @@ def unpack(data: bytes) -> Container:
             f"{len(data)} bytes that are no stream of a learned codec (no {MAGIC!r} at the start)"
         )
     _, version, model_id, quantizer_id, delta = _FIXED.unpack_from(data)
-    if version != VERSION:
-        raise BitstreamError(f"the stream has version {version} of the format, this decoder reads {VERSION}")
+    if version not in (VERSION, VARIABLE_RATE_VERSION):
+        raise BitstreamError(
+            f"the stream has version {version} of the format, this decoder reads {VERSION} and "
+            f"{VARIABLE_RATE_VERSION}"
+        )
     body = data[: -_CHECKSUM.size]
     if _CHECKSUM.pack(zlib.crc32(body)) != data[-_CHECKSUM.size :]:
         raise BitstreamError("the checksum does not match: the stream is truncated or was altered")
@@ -95,7 +106,13 @@ def unpack(data: bytes) -> Container:
         )
     if not 2.0**-10 <= delta <= 2.0**10:
         raise BitstreamError(f"the stream has a quantizer step of {delta}: outside 1/1024 to 1024")
-    width, at = _read_varint(body, _FIXED.size, "width")
+    at, lmbda = _FIXED.size, None
+    if version == VARIABLE_RATE_VERSION:
+        (lmbda,) = _FLOAT.unpack_from(body, at)
+        at += _FLOAT.size
+        if not 0.0 < lmbda < LARGEST_LMBDA:
+            raise BitstreamError(f"the stream has an lmbda of {lmbda}: outside 0 to {LARGEST_LMBDA:g}")
+    width, at = _read_varint(body, at, "width")
     height, at = _read_varint(body, at, "height")
     _check_size(width, height)
     hyper_bytes, at = _read_varint(body, at, "length of the hyper-latent stream")
@@ -103,7 +120,7 @@ def unpack(data: bytes) -> Container:
         raise BitstreamError(
             f"a hyper-latent stream of {hyper_bytes} bytes cannot be in {len(body) - at} bytes"
         )
-    header = Header(model_id, width, height, quantizer.name, delta)
+    header = Header(model_id, width, height, quantizer.name, delta, lmbda)
     return Container(header, body[at : at + hyper_bytes], body[at + hyper_bytes :])
 
 
