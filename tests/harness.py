@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from benchmark.codecs import CodecEntry
 from benchmark.codecs.base import Codec, note
 from benchmark.errors import BitstreamError, CodecError, PointError
 
+ROOT = Path(__file__).parents[1]
 GOOD, BETTER, HANG, DIE, BUG, FAIL, CROP, CHILD, SLOW = 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0
 
 
@@ -88,6 +91,31 @@ def install_trick(site: Path) -> None:
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: trick\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[bench.codecs]\ntrick = harness:ENTRY\n")
+
+
+def install_package(site: Path, module: str, source: str, entry_points: str) -> None:
+    """Lay out what pip would: a module and its .dist-info."""
+    info = site / f"{module}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / f"{module}.py").write_text(source)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entry_points)
+
+
+def bench_in(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command where the packages in `site` are installed, in its parent."""
+    environment = os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "COLUMNS": "200"}
+    argv = [sys.executable, "-m", "benchmark", *arguments]
+    done = subprocess.run(argv, cwd=site.parent, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def doc_block(language: str, containing: str, page: str = "docs/extending.md") -> str:
+    """Return the one example of a page, in this language, that contains a text."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    (block,) = [block for block in blocks if containing in block]
+    return str(block)
 
 
 def make_images(folder: Path, count: int = 2, size: tuple[int, int] = (80, 96)) -> Path:

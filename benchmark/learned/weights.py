@@ -7,18 +7,17 @@ minus base. The metadata of every file is JSON: N, M, lmbda, arm, quantizer sett
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchError, WeightsError
-from benchmark.files import write_atomically
+from benchmark.files import locked, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from benchmark.learned.quantizers.base import QuantizerSettings
 
 MANIFEST = "manifest.json"
+_LOCK = ".lock"
 _METADATA_KEY = "bench"
 _LARGEST_BYTES = 1 << 30
 
@@ -177,7 +177,7 @@ def write_weights(
     file = f"{arm}/{lmbda:g}.safetensors"
     data = save(tensors, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder / _LOCK):
         _check_not_needed(folder, file, metadata["sha256"])
         _enter(folder, arm, lmbda, file, data)
     return folder / file
@@ -190,7 +190,7 @@ def update_settings(folder: Path, arm: str, lmbda: float, settings: Mapping[str,
     """
     from safetensors.torch import save
 
-    with _locked(folder):
+    with locked(folder / _LOCK):
         entry = _find_entry(folder, arm, lmbda)
         path = folder / str(entry["file"])
         check_file(path, entry["sha256"])
@@ -297,17 +297,6 @@ def _info_from(metadata: dict[str, Any]) -> ModelInfo:
         provenance=metadata["provenance"],
         base=metadata["base"],
     )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other writers out of `folder`; the lock ends with the block or the process."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _check_not_needed(folder: Path, file: str, sha256: str) -> None:

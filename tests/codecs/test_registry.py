@@ -2,72 +2,38 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from harness import ROOT, bench_in, doc_block, install_package
 
-from benchmark import codecs
 from benchmark.arrays import Image
-from benchmark.codecs import CodecEntry, codec_entry, make_codec, registry
+from benchmark.codecs import CODECS, CodecEntry, codec_entry, make_codec
 from benchmark.codecs.base import Codec
 from benchmark.errors import BitstreamError, CodecUnavailableError, UsageError
 from benchmark.images import save_png
 from benchmark.results.store import read_results
 
-ROOT = Path(__file__).parents[2]
 IMAGE: Image = np.random.default_rng(0).integers(0, 256, (20, 33, 3), dtype=np.uint8)
 
 
-def _doc_block(language: str, containing: str) -> str:
-    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.DOTALL)
-    (block,) = [block for block in blocks if containing in block]
-    return str(block)
-
-
-def _install(site: Path, module: str, source: str, entry_points: str) -> None:
-    """Lay out what pip would: a module and its .dist-info."""
-    info = site / f"{module}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (site / f"{module}.py").write_text(source)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(entry_points)
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    registry.cache_clear()
-    yield folder
-    registry.cache_clear()
-    for file in folder.glob("*.py"):
-        sys.modules.pop(file.stem, None)
-
-
 def _bench(site: Path, *arguments: str) -> str:
-    """Run the command where the packages in `site` are installed, in its parent; return what it prints."""
-    environment = os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "COLUMNS": "200"}
-    argv = [sys.executable, "-m", "benchmark", *arguments]
-    done = subprocess.run(argv, cwd=site.parent, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    """Return what the command prints where the packages in `site` are installed."""
+    return bench_in(site, *arguments).stdout
 
 
 def _install_uniform(site: Path) -> None:
     """Install the example of docs/extending.md under the entry point that its pyproject.toml has."""
-    project = tomllib.loads(_doc_block("toml", "bench.codecs"))["project"]
+    project = tomllib.loads(doc_block("toml", "bench.codecs"))["project"]
     lines = [f"{name} = {value}" for name, value in project["entry-points"]["bench.codecs"].items()]
-    source = _doc_block("python", "class UniformCodec")
-    _install(site, "uniform_codec", source, "[bench.codecs]\n" + "\n".join(lines) + "\n")
+    source = doc_block("python", "class UniformCodec")
+    install_package(site, "uniform_codec", source, "[bench.codecs]\n" + "\n".join(lines) + "\n")
 
 
 def test_the_documented_package_is_in_the_registry_and_works(site: Path) -> None:
@@ -86,7 +52,7 @@ def test_the_documented_package_passes_list_and_runs_in_a_suite(site: Path, tmp_
     _install_uniform(site)
     (tmp_path / "photographs").mkdir()
     save_png(IMAGE, tmp_path / "photographs" / "a.png")
-    (tmp_path / "mine.toml").write_text(_doc_block("toml", "folder:photographs"))
+    (tmp_path / "mine.toml").write_text(doc_block("toml", "folder:photographs"))
     assert re.search(r"^\W*uniform\b.*zlib", _bench(site, "list", "codecs"), re.MULTILINE)
     _bench(site, "run", "suite", "mine.toml")
     rows = read_results(tmp_path / "results" / "mine")
@@ -98,7 +64,7 @@ def test_the_documented_package_passes_list_and_runs_in_a_suite(site: Path, tmp_
 
 def test_the_documented_program_codec_works() -> None:
     namespace: dict[str, type[Codec]] = {}
-    exec(_doc_block("python", "class CjpegCodec"), namespace)
+    exec(doc_block("python", "class CjpegCodec"), namespace)
     codec = namespace["CjpegCodec"](name="cjpeg")  # type: ignore[call-arg]
     if shutil.which("cjpeg") is None:
         with pytest.raises(CodecUnavailableError, match="libjpeg-turbo-progs"):
@@ -110,7 +76,7 @@ def test_the_documented_program_codec_works() -> None:
 
 def test_a_name_that_exists_is_refused_to_the_second(site: Path) -> None:
     source = "from benchmark.codecs import CodecEntry\nENTRY = CodecEntry('a:B', '', 'q', (1, 2))\n"
-    _install(site, "rival", source, "[bench.codecs]\njpeg = rival:ENTRY\n")
+    install_package(site, "rival", source, "[bench.codecs]\njpeg = rival:ENTRY\n")
     reason = r"jpeg = rival:ENTRY of rival adds .*exists already; rename it"
     with pytest.raises(CodecUnavailableError, match=reason):
         codec_entry("jpeg of rival")
@@ -127,7 +93,7 @@ def test_a_name_that_exists_is_refused_to_the_second(site: Path) -> None:
     ],
 )
 def test_a_broken_package_is_named(site: Path, source: str, reason: str) -> None:
-    _install(site, "broken", source + "\n", "[bench.codecs]\nmine = broken:ENTRY\n")
+    install_package(site, "broken", source + "\n", "[bench.codecs]\nmine = broken:ENTRY\n")
     with pytest.raises(CodecUnavailableError, match=f"'mine': .*mine = broken:ENTRY of broken {reason}"):
         make_codec("mine")
     assert re.search(
@@ -143,7 +109,7 @@ def test_a_target_that_cannot_be_loaded_makes_the_codec_unavailable(
     target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = CodecEntry(target, "", "quality", (1, 2))
-    monkeypatch.setattr(codecs, "registry", lambda: {"mine": entry})
+    monkeypatch.setattr(CODECS, "more", lambda: {"mine": entry})
     with pytest.raises(CodecUnavailableError, match=f"'mine' cannot be loaded from {target}"):
         make_codec("mine")
 
@@ -158,7 +124,7 @@ def test_unknown_names_offer_near_ones() -> None:
 def test_the_registry_imports_no_codec() -> None:
     """`bench list` must answer at once: codecs are imported when they are used."""
     program = (
-        "import sys; from benchmark.codecs import registry; registry()\n"
+        "import sys; from benchmark.codecs import CODECS; CODECS.names()\n"
         "assert not {'torch', 'PIL', 'benchmark.learned.codec'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, timeout=60)
