@@ -63,7 +63,8 @@ def report(
     from benchmark.cli import display
     from benchmark.report import read as request
     from benchmark.report import write
-    from benchmark.report.tables import write as tables
+    from benchmark.report.tables.rows import notes
+    from benchmark.report.tables.terminal import terminal
 
     formats = write.check_formats(format or [])
     with write.drawing_processes(formats) as executor:
@@ -83,8 +84,8 @@ def report(
             executor=executor,
         )
     for metric in summary.metrics[:2]:
-        display.out.print(tables.terminal(summary, metric, wide=display.out.width >= 170))
-        for note in tables.notes(summary, metric):
+        display.out.print(terminal(summary, metric, wide=display.out.width >= 170))
+        for note in notes(summary, metric):
             display.say(f"  {note}")
     for remark in done.remarks:
         display.warn(remark)

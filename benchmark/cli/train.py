@@ -126,15 +126,16 @@ def calibrate(
     """Choose Delta and trellis lambda per model on held-out photographs, and store them with the weights."""
     from benchmark.cli import display
     from benchmark.errors import UsageError
+    from benchmark.learned.quantizers import calibrated
     from benchmark.learned.weights import available, load_model, update_settings, weights_folder
-    from benchmark.training.calibrate import CALIBRATED, EVALUATIONS
+    from benchmark.training.calibrate import EVALUATIONS
     from benchmark.training.calibrate import calibrate as choose
     from benchmark.training.checkpoint import check_writable
     from benchmark.training.data import load_held_out, split_photographs
 
     settle("cpu", threads)
-    if unknown := sorted(set(quantizer or ()) - set(CALIBRATED)):
-        raise UsageError(f"--quantizer {unknown[0]}: calibrated are {', '.join(CALIBRATED)}")
+    if unknown := sorted(set(quantizer or ()) - set(calibrated())):
+        raise UsageError(f"--quantizer {unknown[0]}: calibrated are {', '.join(calibrated())}")
     folder = weights or weights_folder()
     points = lmbda or available(arm, folder)
     if not points:
@@ -145,8 +146,9 @@ def calibrate(
     for point in points:
         networks[point], info = load_model(arm, point, folder)
         warn_of_other_data(data, split, info.provenance, f"{arm} {point:g}")
-    held_out = load_held_out(split.held_out, "cpu")
-    models = [(point, name) for point in points for name in quantizer or CALIBRATED]
+    multiple = max(network.image_multiple for network in networks.values())
+    held_out = load_held_out(split.held_out, "cpu", multiple)
+    models = [(point, name) for point in points for name in quantizer or calibrated()]
     with display.bars() as bars:
         task = bars.add_task("evaluations", total=len(models) * EVALUATIONS)
         for done, (point, name) in enumerate(models, start=1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -73,8 +74,11 @@ class LearnedCodec(Codec):
     def encode(self, image: Image, point: float) -> bytes:
         """Return the bitstream; notes `entropy_bits`, the information content of its two streams."""
         self.check_point(point)
-        model, settings = self._load(point)
-        encoded = model.encode(image, self._quantizer, settings[self._quantizer])
+        from benchmark.learned.quantizers import get_quantizer
+
+        model, calibrated = self._load(point)
+        settings = calibrated.get(self._quantizer) or get_quantizer(self._quantizer).default_settings()
+        encoded = model.encode(image, self._quantizer, settings)
         note(entropy_bits=encoded.entropy_bits)
         return bitstream.pack(encoded.container)
 
@@ -95,7 +99,7 @@ class LearnedCodec(Codec):
         model, _ = self._load(lmbda_of[header.model_id])
         return model.decode(container)
 
-    def _load(self, lmbda: float) -> tuple[CodingModel, dict[str, QuantizerSettings]]:
+    def _load(self, lmbda: float) -> tuple[CodingModel, Mapping[str, QuantizerSettings]]:
         (entry,) = (entry for entry in self._entries() if entry.lmbda == lmbda)
         return _load(self._arm, lmbda, self._folder, entry)
 
@@ -149,14 +153,12 @@ def _entries(arm: str, folder: Path, manifest_changed: int) -> tuple[_Entry, ...
 @lru_cache(maxsize=8)
 def _load(
     arm: str, lmbda: float, folder: Path, entry: _Entry
-) -> tuple[CodingModel, dict[str, QuantizerSettings]]:
-    """Return the model, ready for coding, and its settings by quantizer: calibrated ones, else defaults.
+) -> tuple[CodingModel, Mapping[str, QuantizerSettings]]:
+    """Return the model, ready for coding, and its calibrated settings by quantizer.
 
     `entry` is part of the key, so that weights and settings replaced on disk are loaded anew.
     """
     from benchmark.learned.model import CodingModel
-    from benchmark.learned.quantizers.base import NAMES, get_quantizer
 
     network, info = load_model(arm, lmbda, folder)
-    defaults = {name: get_quantizer(name).default_settings() for name in NAMES}
-    return CodingModel(network, info.sha256), {**defaults, **info.settings}
+    return CodingModel(network, info.sha256), info.settings

@@ -7,14 +7,21 @@ from functools import cached_property
 
 import numpy as np
 
-from benchmark.arrays import F32, I32, U8, Image
+from benchmark.arrays import F32, F64, I32, U8, Image
 from benchmark.errors import BitstreamError
-from benchmark.learned.architectures.mean_scale import DOWNSAMPLING, MeanScaleHyperprior
-from benchmark.learned.architectures.transforms import LATENT_STRIDE, Transforms
-from benchmark.learned.coding.bitstream import MODEL_ID_BYTES, Container, Header, latent_seed, stored_delta
+from benchmark.learned.architectures.base import Architecture, ExactPrior
+from benchmark.learned.architectures.transforms import Transforms
+from benchmark.learned.coding.bitstream import (
+    MODEL_ID_BYTES,
+    Container,
+    Header,
+    latent_seed,
+    stored_delta,
+)
+from benchmark.learned.coding.factorized import HyperLatents
 from benchmark.learned.coding.indices import index_coder
-from benchmark.learned.exact.hyper import HyperLatents, HyperSynthesis
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 
 
 @dataclass(frozen=True)
@@ -27,29 +34,30 @@ class Encoded:
 
 
 class CodingModel:
-    """A network made ready for coding; all that does not hang on the image is computed once, on first use.
+    """A network made ready for coding; all that does not depend on the image is computed once, on first use.
 
     identity: sha256 of the weights, hexadecimal; streams carry its first 4 bytes.
     """
 
-    def __init__(self, network: MeanScaleHyperprior, identity: str) -> None:
+    def __init__(self, network: Architecture, identity: str) -> None:
         self.model_id = bytes.fromhex(identity)[:MODEL_ID_BYTES]
         self._network = network.eval()
 
     @cached_property
     def transforms(self) -> Transforms:
-        """g_a, h_a and g_s."""
-        return Transforms(self._network)
+        """Analysis and synthesis."""
+        return self._network.transforms()
 
     @cached_property
-    def hyper_synthesis(self) -> HyperSynthesis:
-        """h_s in exact arithmetic."""
-        return HyperSynthesis(self._network)
+    def prior(self) -> ExactPrior:
+        """Means and scales of the latents, in exact arithmetic."""
+        return self._network.exact_prior()
 
     @cached_property
-    def hyper_latents(self) -> HyperLatents:
-        """The coder of z."""
-        return HyperLatents(self._network)
+    def hyper_latents(self) -> HyperLatents | None:
+        """The coder of z; None without hyper-latents."""
+        bottleneck = self._network.entropy_bottleneck
+        return None if bottleneck is None else HyperLatents(bottleneck, self._network.hyper_gain())
 
     def encode(self, image: Image, quantizer_name: str, settings: QuantizerSettings) -> Encoded:
         """Return the streams of `image`, uint8 [height, width, 3], any size from 1x1.
@@ -57,17 +65,35 @@ class CodingModel:
         The step in use is `stored_delta(settings.delta)`. Raises CodecError for latents that are not finite.
         """
         settings = QuantizerSettings(stored_delta(settings.delta), settings.trellis_lambda)
-        y, z = self.transforms.analysis(pad(image))
-        symbols = self.hyper_latents.symbols(z)
-        mu, scale_index = self._hyper_decode(symbols, z.shape[2], z.shape[3])
-        residual = y[0].flatten(1).numpy() - mu
-        indices = get_quantizer(quantizer_name).quantize(residual, scale_index, settings)
-        coder = index_coder(quantizer_name, QuantizerSettings(settings.delta))
+        y, z = self.transforms.analysis(self.pad(image))
+        hyper_stream, z_hat, bits = b"", None, 0.0
+        if self.hyper_latents is not None and z is not None:
+            symbols = self.hyper_latents.symbols(z)
+            hyper_stream = self.hyper_latents.encode(symbols)
+            bits = self.hyper_latents.entropy_bits(symbols)
+            z_hat = self.hyper_latents.dequantize(symbols).reshape(z.shape[1:])
         header = Header(self.model_id, image.shape[1], image.shape[0], quantizer_name, settings.delta)
-        hyper_stream = self.hyper_latents.encode(symbols)
-        latent_stream = coder.encode(indices, scale_index, latent_seed(header, hyper_stream))
-        bits = self.hyper_latents.entropy_bits(symbols) + coder.entropy_bits(indices, scale_index)
-        return Encoded(Container(header, hyper_stream, latent_stream), bits)
+        seed = latent_seed(header, hyper_stream)
+        indices, scales = self._quantize(y[0].numpy(), z_hat, quantizer_name, settings)
+        coder = index_coder(quantizer_name, QuantizerSettings(settings.delta))
+        bits += sum(map(coder.entropy_bits, indices, scales))
+        return Encoded(Container(header, hyper_stream, coder.encode(indices, scales, seed)), bits)
+
+    def _quantize(
+        self, y: F32, z_hat: F64 | None, quantizer_name: str, settings: QuantizerSettings
+    ) -> tuple[list[I32], list[U8]]:
+        """Return indices and scale indices of each step, [channels, length]."""
+        quantizer = get_quantizer(quantizer_name)
+        params = self.prior(z_hat, y.shape[1], y.shape[2])
+        y_hat = np.zeros(y.shape, np.float32)
+        indices, scales = [], []
+        for number, step in enumerate(self._network.steps):
+            mu, scale_index = params(number, y_hat)
+            indices.append(quantizer.quantize(step.gather(y) - mu, scale_index, settings))
+            scales.append(scale_index)
+            if number + 1 < len(self._network.steps):
+                step.scatter(quantizer.dequantize(indices[-1], scale_index, settings) + mu, y_hat)
+        return indices, scales
 
     def decode(self, container: Container) -> Image:
         """Return the image. Raises BitstreamError for streams that do not decode to their last bit.
@@ -75,18 +101,36 @@ class CodingModel:
         Nothing larger than the hyper-latents is made before the hyper-latent stream has proved sound, and no
         image before the latent stream has.
         """
-        height, width = (padded(side) for side in (container.header.height, container.header.width))
-        indices, mu, scale_index = self.decode_latents(container)
-        settings = QuantizerSettings(container.header.delta)
-        y_hat = get_quantizer(container.header.quantizer).dequantize(indices, scale_index, settings)
-        y_hat += mu
-        image = self.transforms.synthesis(y_hat.reshape(-1, height // LATENT_STRIDE, width // LATENT_STRIDE))
+        image = self.transforms.synthesis(self.decode_latents(container))
         return np.ascontiguousarray(image[: container.header.height, : container.header.width])
 
-    def decode_latents(self, container: Container) -> tuple[I32, F32, U8]:
-        """Return the indices, mu and the scale indices, all [M, L], that the streams hold."""
+    def decode_latents(self, container: Container) -> F32:
+        """Return the quantized latents, float32 [M, rows, columns], that the streams hold."""
         header = container.header
-        rows, columns = padded(header.height) // DOWNSAMPLING, padded(header.width) // DOWNSAMPLING
+        stride = self._network.latent_stride
+        rows, columns = (self.padded(side) // stride for side in (header.height, header.width))
+        quantizer = get_quantizer(header.quantizer)
+        settings = QuantizerSettings(header.delta)
+        coder = index_coder(header.quantizer, settings)
+        params = self.prior(self._hyper_decode(container), rows, columns)
+        y_hat = np.zeros((self._network.steps[-1].last, rows, columns), np.float32)
+        reader = coder.read(container.latent_stream)
+        for number, step in enumerate(self._network.steps):
+            mu, scale_index = params(number, y_hat)
+            values = quantizer.dequantize(reader.step(scale_index), scale_index, settings)
+            values += mu
+            step.scatter(values, y_hat)
+        reader.finish(latent_seed(header, container.hyper_stream))
+        return y_hat
+
+    def _hyper_decode(self, container: Container) -> F64 | None:
+        """Return z_hat, float64 [N, rows, columns]. Raises BitstreamError."""
+        if self.hyper_latents is None:
+            if container.hyper_stream:
+                raise BitstreamError("the stream has hyper-latents, and its model none")
+            return None
+        header, multiple = container.header, self._network.image_multiple
+        rows, columns = (self.padded(side) // multiple for side in (header.height, header.width))
         least = self.hyper_latents.least_bits(rows * columns)
         if 8 * len(container.hyper_stream) + 64 < 0.999 * least:
             raise BitstreamError(
@@ -94,24 +138,15 @@ class CodingModel:
                 f"{header.width}x{header.height} pixels"
             )
         symbols = self.hyper_latents.decode(container.hyper_stream, rows * columns)
-        mu, scale_index = self._hyper_decode(symbols, rows, columns)
-        coder = index_coder(header.quantizer, QuantizerSettings(header.delta))
-        seed = latent_seed(header, container.hyper_stream)
-        return coder.decode(container.latent_stream, scale_index, seed), mu, scale_index
+        return self.hyper_latents.dequantize(symbols).reshape(-1, rows, columns)
 
-    def _hyper_decode(self, symbols: I32, rows: int, columns: int) -> tuple[F32, U8]:
-        z_hat = self.hyper_latents.dequantize(symbols).reshape(-1, rows, columns)
-        mu, scale_index = self.hyper_synthesis(z_hat)
-        return mu.reshape(len(mu), -1), scale_index.reshape(len(mu), -1)
+    def padded(self, side: int) -> int:
+        """Return the next multiple of what the network takes."""
+        multiple = self._network.image_multiple
+        return -(-side // multiple) * multiple
 
-
-def padded(side: int) -> int:
-    """Return the next multiple of 64."""
-    return -(-side // DOWNSAMPLING) * DOWNSAMPLING
-
-
-def pad(image: Image) -> Image:
-    """Return `image` with its last row and column repeated until both sides are multiples of 64."""
-    height, width, _ = image.shape
-    margins = ((0, padded(height) - height), (0, padded(width) - width), (0, 0))
-    return np.ascontiguousarray(np.pad(image, margins, mode="edge"))
+    def pad(self, image: Image) -> Image:
+        """Return `image` with its last row and column repeated until the network takes both sides."""
+        height, width, _ = image.shape
+        margins = ((0, self.padded(height) - height), (0, self.padded(width) - width), (0, 0))
+        return np.ascontiguousarray(np.pad(image, margins, mode="edge"))

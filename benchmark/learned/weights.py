@@ -2,7 +2,7 @@
 
 A weights folder holds `manifest.json` and `<arm>/<lmbda>.safetensors`. Tensors are float16 and computed with
 as float32. An arm whose file names a `base` holds differences: only the retrained tensors, each as retrained
-minus base. The metadata of every file is JSON: N, M, lmbda, arm, quantizer settings, provenance, sha256.
+minus base. The metadata of every file is JSON: network, lmbda, arm, quantizer settings, provenance, sha256.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmark.files import locked, write_atomically
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
+    from benchmark.learned.architectures.base import Architecture
     from benchmark.learned.quantizers.base import QuantizerSettings
 
 MANIFEST = "manifest.json"
@@ -35,6 +35,7 @@ _LARGEST_BYTES = 1 << 30
 class ModelInfo:
     """What a weights file says of its model.
 
+    `network` is the description of its architecture (`architectures.loading.described`).
     `sha256` is the model's identity: a hash of every number that the network computes with, whatever file
     it came from. `settings` are the calibrated ones by quantizer; one not listed has its defaults.
     `provenance` tells how the weights were made: recipe, data hash, versions, validation.
@@ -42,9 +43,7 @@ class ModelInfo:
 
     arm: str
     lmbda: float
-    N: int
-    M: int
-    linear_branch: bool
+    network: Mapping[str, Any]
     sha256: str
     settings: Mapping[str, QuantizerSettings] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -82,13 +81,13 @@ def read_manifest(folder: Path | None = None) -> list[dict[str, Any]]:
     return entries
 
 
-def load_model(arm: str, lmbda: float, folder: Path | None = None) -> tuple[MeanScaleHyperprior, ModelInfo]:
+def load_model(arm: str, lmbda: float, folder: Path | None = None) -> tuple[Architecture, ModelInfo]:
     """Return the network of `arm` at `lmbda`, float32 and in eval mode, and what its file says of it.
 
     Raises WeightsError if there are no such weights (saying which exist), or if the file is missing,
     truncated, altered, or does not fit the network.
     """
-    from benchmark.learned.architectures.mean_scale import network_from_state_dict
+    from benchmark.learned.architectures.loading import load_network
 
     folder = folder or weights_folder()
     entry = _find_entry(folder, arm, lmbda)
@@ -96,7 +95,7 @@ def load_model(arm: str, lmbda: float, folder: Path | None = None) -> tuple[Mean
     check_file(path, entry["sha256"])
     state, info = read_weights(path, folder)
     try:
-        return network_from_state_dict(state), info
+        return load_network(info.network, state), info
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 
@@ -137,6 +136,7 @@ def write_weights(
     folder: Path,
     state: Mapping[str, Tensor],
     *,
+    network: Mapping[str, Any],
     arm: str,
     lmbda: float,
     settings: Mapping[str, QuantizerSettings],
@@ -166,9 +166,7 @@ def write_weights(
     metadata: dict[str, Any] = {
         "arm": arm,
         "lmbda": lmbda,
-        "N": state["g_a.0.weight"].shape[0],
-        "M": state["g_a.6.weight"].shape[0],
-        "linear_branch": "g_a_linear.weight" in state,
+        "network": dict(network),
         "sha256": content_sha256(loaded),
         "settings": {name: vars(value) for name, value in settings.items()},
         "provenance": dict(provenance),
@@ -289,14 +287,20 @@ def _info_from(metadata: dict[str, Any]) -> ModelInfo:
     return ModelInfo(
         arm=str(metadata["arm"]),
         lmbda=float(metadata["lmbda"]),
-        N=int(metadata["N"]),
-        M=int(metadata["M"]),
-        linear_branch=bool(metadata["linear_branch"]),
+        network=_network_of(metadata),
         sha256=str(metadata["sha256"]),
         settings=settings,
         provenance=metadata["provenance"],
         base=metadata["base"],
     )
+
+
+def _network_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the network's description; files from before there were several hold a mean-scale hyperprior."""
+    if "network" in metadata:
+        return dict(metadata["network"])
+    sizes = {name: metadata[name] for name in ("N", "M", "linear_branch")}
+    return {"architecture": "mean-scale", **sizes}
 
 
 def _check_not_needed(folder: Path, file: str, sha256: str) -> None:

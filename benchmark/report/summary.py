@@ -56,6 +56,8 @@ class Summary:
     grids: Mapping[str, Mapping[str, CodecGrid]]
     rows: pd.DataFrame
     """The rows all this was made of, without the columns that no figure needs (see `light`)."""
+    max_bpp: float | None = None
+    """Where the rate axis of RD plots ends; None: where most curves do."""
 
     @property
     def partial(self) -> bool:

@@ -12,7 +12,7 @@ from benchmark.analysis.published import Publication, list_curves, load, verify,
 from benchmark.errors import AnalysisError
 from benchmark.report import captions
 from benchmark.report.summary import FIGURE_METRICS
-from benchmark.report.tables import write as tables
+from benchmark.report.tables import text as tables
 
 if TYPE_CHECKING:
     from rich.table import Table

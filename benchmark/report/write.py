@@ -6,21 +6,17 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.errors import StoreError, UsageError, did_you_mean
+from benchmark.report.figures import FIGURES, draw, plan
 from benchmark.report.summary import Summary
-from benchmark.report.tables import write as tables
-
-if TYPE_CHECKING:
-    from benchmark.report.figures.draw import Plot
+from benchmark.report.tables.write import WRITERS, write_tables
 
 DRAWING_PROCESSES = 2
-PLOT_FORMATS = ("pdf", "svg", "png")
-FORMATS = (*PLOT_FORMATS, "markdown", "latex", "csv", "parquet", "html")
+FORMATS = (*plan.FORMATS, *WRITERS, "html")
 
 
 @dataclass(frozen=True)
@@ -44,22 +40,17 @@ def drawing_processes(formats: Sequence[str]) -> Iterator[Executor | None]:
     None where no format needs drawing or there is but one core. The processes are spawned: a script must
     have the usual guard, `if __name__ == "__main__":`.
     """
-    if not set(PLOT_FORMATS) & set(check_formats(formats)) or _cores() < 2:
+    if not set(plan.FORMATS) & set(check_formats(formats)) or _cores() < 2:
         yield None
         return
     with ProcessPoolExecutor(DRAWING_PROCESSES, multiprocessing.get_context("spawn")) as executor:
         for _ in range(DRAWING_PROCESSES):
-            executor.submit(_load_drawing)
+            executor.submit(draw.load)
         yield executor
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _load_drawing() -> None:
-
-    import benchmark.report.figures.draw  # noqa: F401 (loaded for the figures to come)
 
 
 def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
@@ -88,94 +79,72 @@ def write_report(
     Raises UsageError for an unknown format, StoreError if the folder cannot be written.
     """
     wanted = check_formats(formats)
+    summary = replace(summary, max_bpp=max_bpp)
+    plot_formats = [name for name in plan.FORMATS if name in wanted]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        plot_formats = [name for name in PLOT_FORMATS if name in wanted]
-        if not plot_formats:
-            return _write(
-                summary, folder, results, wanted, [], data_dir=data_dir, inline_images=inline_images
-            )
-        from benchmark.report.figures.draw import Drawing
-
-        with Drawing(summary, folder / "plots", plot_formats, max_bpp, executor) as drawing:
-            return _write(
-                summary,
-                folder,
-                results,
-                wanted,
-                drawing.plots,
-                data_dir=data_dir,
-                inline_images=inline_images,
-            )
+        with ExitStack() as stack:
+            plots: Sequence[plan.Plot] = ()
+            if plot_formats:
+                drawing = draw.Drawing(summary, folder / "plots", plot_formats, executor)
+                plots = stack.enter_context(drawing).plots
+            files = [*_captions(folder / "plots", plots, plot_formats)]
+            files += write_tables(summary, folder / "tables", wanted)
+            remarks = [*FIGURES.faults.values()]
+            if "html" in wanted:
+                page, said = _page(
+                    summary,
+                    folder,
+                    results,
+                    plots=plots,
+                    plot_formats=plot_formats,
+                    data_dir=data_dir,
+                    inline_images=inline_images,
+                )
+                files.append(page)
+                remarks += said
+            return Written(folder, tuple(files), tuple(remarks))
     except OSError as error:
         where = error.filename or folder
         raise StoreError(f"{where}: the report cannot be written: {error.strerror}") from error
 
 
-def _write(
+def _captions(folder: Path, plots: Sequence[plan.Plot], formats: Sequence[str]) -> list[Path]:
+    """Write the captions beside the pictures; return the files of both."""
+    if not plots:
+        return []
+    texts = "\n\n".join(f"{plot.stem}\n{plot.caption}" for plot in plots)
+    pictures = [folder / f"{plot.stem}.{suffix}" for plot in plots for suffix in formats]
+    return [*pictures, _text(folder / "captions.txt", texts + "\n")]
+
+
+def _page(
     summary: Summary,
     folder: Path,
     results: Path,
-    wanted: Sequence[str],
-    drawn: Sequence[Plot],
     *,
+    plots: Sequence[plan.Plot],
+    plot_formats: Sequence[str],
     data_dir: Path | None,
     inline_images: bool,
-) -> Written:
-    plot_formats = [name for name in PLOT_FORMATS if name in wanted]
-    files, remarks = list[Path](), list[str]()
-    if drawn:
-        files += [folder / "plots" / f"{plot.stem}.{suffix}" for plot in drawn for suffix in plot_formats]
-        captions = "\n\n".join(f"{plot.stem}\n{plot.caption}" for plot in drawn)
-        files.append(_text(folder / "plots" / "captions.txt", captions + "\n"))
-    files += _tables(summary, folder / "tables", wanted)
-    if "html" in wanted:
-        from benchmark.report.page.html import MAX_PAGE_BYTES, render_page
-        from benchmark.report.page.kept import viewer_data
-        from benchmark.report.published import library
+) -> tuple[Path, list[str]]:
+    from benchmark.report.page.html import MAX_PAGE_BYTES, render_page
+    from benchmark.report.page.kept import viewer_data
+    from benchmark.report.published import library
 
-        kept, remarks = viewer_data(summary.rows, results, folder, data_dir, inline=inline_images)
-        curves = library(summary.dataset)
-        page = render_page(
-            summary,
-            library=curves,
-            kept=kept,
-            inlined=inline_images,
-            plots=drawn,
-            plot_formats=plot_formats,
-        )
-        files.append(_text(folder / "index.html", page))
-        size = len(page.encode())
-        if size > MAX_PAGE_BYTES and not inline_images:
-            remarks.append(f"the page has {size / 1e6:.1f} MB, over {MAX_PAGE_BYTES / 1e6:.0f} MB")
-    return Written(folder, tuple(files), tuple(remarks))
-
-
-def _tables(summary: Summary, folder: Path, wanted: Sequence[str]) -> list[Path]:
-    if not {"markdown", "latex", "csv", "parquet"} & set(wanted):
-        return []
-    folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    if "markdown" in wanted:
-        files.append(_text(folder / "bd-rate.md", tables.markdown(summary)))
-    if "latex" in wanted:
-        from benchmark.report.figures.draw import short_name
-
-        files += [
-            _text(folder / f"bd-rate-{short_name(m)}.tex", tables.latex(summary, m)) for m in summary.metrics
-        ]
-    if "csv" in wanted:
-        for name, frame in (
-            ("bd-rate", tables.bd_frame(summary)),
-            ("curves", tables.curve_frame(summary, summary.metrics)),
-            ("per-image", tables.image_frame(summary)),
-        ):
-            files.append(_text(folder / f"{name}.csv", frame.to_csv(index=False)))
-    if "parquet" in wanted:
-        path = folder / "report.parquet"
-        tables.tidy(summary).to_parquet(path, index=False)
-        files.append(path)
-    return files
+    kept, remarks = viewer_data(summary.rows, results, folder, data_dir, inline=inline_images)
+    page = render_page(
+        summary,
+        library=library(summary.dataset),
+        kept=kept,
+        inlined=inline_images,
+        plots=plots,
+        plot_formats=plot_formats,
+    )
+    size = len(page.encode())
+    if size > MAX_PAGE_BYTES and not inline_images:
+        remarks.append(f"the page has {size / 1e6:.1f} MB, over {MAX_PAGE_BYTES / 1e6:.0f} MB")
+    return _text(folder / "index.html", page), remarks
 
 
 def _text(path: Path, text: str) -> Path:

@@ -14,14 +14,13 @@ from torch import Tensor
 
 from benchmark.arrays import F64
 from benchmark.errors import TrainingError
-from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
-from benchmark.training.coding import Latents, LoopQuantizer, encode_frozen
-from benchmark.training.finetune import decode_quantized
-from benchmark.training.objective import mean_quality
+from benchmark.learned.architectures.base import Architecture
+from benchmark.learned.quantizers import calibrated, get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
+from benchmark.training.coding import LoopQuantizer
+from benchmark.training.objective import Latents, decode, encode, mean_quality
+from benchmark.training.rules import ROUND, Quantized
 
-CALIBRATED = ("rdoq", "tcq4", "tcq8", "rdoq-expanded", "tcq8-expanded")
-"""`scalar` is not among them: its step is 1, that of the noise in training, by definition of the baseline."""
 EVALUATIONS = 24
 """At most so many are made for one quantizer of one model."""
 
@@ -39,7 +38,7 @@ class Calibration:
 
 
 def calibrate(
-    network: MeanScaleHyperprior,
+    network: Architecture,
     lmbda: float,
     held_out: Sequence[Tensor],
     quantizer: str,
@@ -54,15 +53,18 @@ def calibrate(
     the real quantizer and synthesis. `held_out`: float32 [1, 3, h, w] each.
     """
     network.eval()
-    encoded = [(x, encode_frozen(network, x, low_precision=low_precision)) for x in held_out]
+    with torch.no_grad():
+        encoded = [(x, encode(network, x, ROUND, low_precision=low_precision)) for x in held_out]
     start = get_quantizer(quantizer).default_settings()
     if start.trellis_lambda <= 0:
-        raise TrainingError(f"{quantizer} has no trellis lambda; calibrated are: {', '.join(CALIBRATED)}")
+        raise TrainingError(f"{quantizer} has no trellis lambda; calibrated are: {', '.join(calibrated())}")
     tried: dict[tuple[float, float], Calibration] = {}
 
     def cost(point: F64) -> float:
         settings = _settings_at(point)
-        quality = _evaluate(network, encoded, LoopQuantizer(quantizer, settings), lmbda, low_precision)
+        quality = _evaluate(
+            network, encoded, Quantized(LoopQuantizer(quantizer, settings)), lmbda, low_precision
+        )
         tried[settings.delta, settings.trellis_lambda] = Calibration(settings, quality)
         if progress is not None:
             progress(quantizer, settings, quality["cost"])
@@ -82,15 +84,12 @@ def _settings_at(point: F64) -> QuantizerSettings:
 
 
 def _evaluate(
-    network: MeanScaleHyperprior,
+    network: Architecture,
     encoded: Sequence[tuple[Tensor, Latents]],
-    quantizer: LoopQuantizer,
+    rule: Quantized,
     lmbda: float,
     low_precision: bool,
 ) -> dict[str, float]:
     with torch.no_grad():
-        results = [
-            decode_quantized(network, x, latents, quantizer, low_precision=low_precision)
-            for x, latents in encoded
-        ]
+        results = [decode(network, x, latents, rule, low_precision=low_precision) for x, latents in encoded]
     return mean_quality(results, lmbda)

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmark.arrays import I32, U8
-from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.tables import SCALE_TABLE, SCALES, index_bits
 
 _LOG_FIRST = math.log(float(SCALE_TABLE[0]))
 _LOG_STEP = (math.log(float(SCALE_TABLE[-1])) - _LOG_FIRST) / (SCALES - 1)
-
-
-@dataclass(frozen=True)
-class Latents:
-    """What the frozen encoder gives of a batch, without graph."""
-
-    y: Tensor
-    z: Tensor
-    z_hat: Tensor
-    z_bits: float
-
-
-def encode_frozen(network: MeanScaleHyperprior, x: Tensor, *, low_precision: bool) -> Latents:
-    """Return the latents of x, float32 [batch, 3, height, width]; hyper-latents truly rounded."""
-    with torch.no_grad():
-        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=low_precision):
-            y = network.analysis(x)
-            z = network.hyper_analysis(y)
-        z_hat, likelihood = network.entropy_bottleneck(z, training=False)
-    return Latents(y, z, z_hat, float(-likelihood.log2().sum()))
 
 
 def scale_position(sigma: Tensor) -> Tensor:
@@ -44,7 +23,7 @@ def scale_position(sigma: Tensor) -> Tensor:
 
 
 def nearest_scales(position: Tensor) -> U8:
-    """Return uint8 [batch * channels, height * width]: the scale that the coder uses at `scale_position`."""
+    """Return uint8 [batch * channels, length]: the scale that the coder uses at `scale_position`."""
     nearest = position.detach().round().clamp(min=0).to(torch.uint8)
     return np.ascontiguousarray(nearest.flatten(2).flatten(0, 1).cpu().numpy())
 
@@ -58,7 +37,7 @@ class LoopQuantizer:
         self._bits = torch.from_numpy(index_bits(tables)).float()
 
     def __call__(self, y: Tensor, mu: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (y_hat, bits) of latents y given mu and sigma, all [batch, channels, height, width].
+        """Return (y_hat, bits) of latents y given mu and sigma, all [batch, channels, length].
 
         y_hat is the decoder's, bits (a scalar) those of the entropy coder's tables, interpolated between
         neighbouring scales so that sigma has a gradient. The gradient of mu is that of the average over many
@@ -79,7 +58,7 @@ class LoopQuantizer:
     def _rate(self, indices: I32, position: Tensor, moved: Tensor) -> Tensor:
         """Return the bits; `moved` is zero, and carries the gradient of the residual."""
         k = torch.from_numpy(indices).long().to(position.device)
-        used = torch.from_numpy(self._quantizer.quantizer_of(indices)).long().to(position.device)
+        used = torch.from_numpy(self._quantizer.lattice_of(indices)).long().to(position.device)
         position = position.flatten(2).flatten(0, 1)
         below = position.detach().floor().clamp(0, SCALES - 2).long()
         magnitude = k.abs().clamp(max=self._bits.shape[2] - 2)
@@ -88,6 +67,6 @@ class LoopQuantizer:
         bits = low + (high - low) * (position - below)
         towards_zero = table[used, below, (magnitude - 1).clamp(min=0)]
         slope = (table[used, below, magnitude + 1] - towards_zero) / 2 * k.sign()
-        step = self._settings.delta * self._quantizer.quantizers
+        step = self._settings.delta * self._quantizer.lattices
         bits = bits + slope / step * moved.flatten(2).flatten(0, 1)
         return bits.sum()

@@ -16,7 +16,6 @@ from torch import Tensor
 from benchmark.arrays import U8, Image
 from benchmark.errors import TrainingError
 from benchmark.images import load_image
-from benchmark.learned.architectures.mean_scale import DOWNSAMPLING
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
 _LOSSY = {".jpg", ".jpeg"}
@@ -117,15 +116,15 @@ def load_for_training(photographs: Sequence[Photograph], crop: int) -> list[Imag
     return images
 
 
-def load_held_out(photographs: Sequence[Photograph], device: str) -> list[Tensor]:
+def load_held_out(photographs: Sequence[Photograph], device: str, multiple: int) -> list[Tensor]:
     """Return the middle of each photograph, float32 [1, 3, h, w] in [0, 1].
 
-    Sides are multiples of 64, at most 256. Raises TrainingError if every photograph is smaller than 64.
+    Sides are multiples of `multiple`, at most 256. Raises TrainingError if every photograph is smaller.
     """
     crops = []
     for photograph in photographs:
         pixels = load_clean(photograph, HELD_OUT_SIDE)
-        height, width = (min(HELD_OUT_SIDE, side) // DOWNSAMPLING * DOWNSAMPLING for side in pixels.shape[:2])
+        height, width = (min(HELD_OUT_SIDE, side) // multiple * multiple for side in pixels.shape[:2])
         if not height * width:
             continue
         top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
@@ -134,7 +133,7 @@ def load_held_out(photographs: Sequence[Photograph], device: str) -> list[Tensor
             crop.permute(2, 0, 1)[None].float().div(255).to(device, memory_format=torch.channels_last)
         )
     if not crops:
-        raise TrainingError(f"every held-out photograph is smaller than {DOWNSAMPLING} pixels")
+        raise TrainingError(f"every held-out photograph is smaller than {multiple} pixels")
     return crops
 
 

@@ -30,6 +30,7 @@ def export(source: Source, folder: Path, arm: str) -> Path:
         return write_weights(
             folder,
             source.state,
+            network=source.description,
             arm=arm,
             lmbda=source.lmbda,
             settings=source.info.settings if source.info else settings,

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from benchmark.arrays import F32, F64, U8
-from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
-from benchmark.learned.quantizers.base import FittedQuantizer, QuantizerSettings, Rdoq, Tcq, get_quantizer
+from benchmark.learned.architectures.base import Architecture
+from benchmark.learned.quantizers import QUANTIZERS, get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.quantizers.fits import (
     FIRST_OCTAVE,
-    FITS,
     OCTAVE_STEP,
     OCTAVES,
     REACH,
@@ -32,9 +32,12 @@ from benchmark.learned.quantizers.fits import (
     SCALE_STEP,
     Fit,
 )
+from benchmark.learned.quantizers.fitted import FittedQuantizer
 from benchmark.learned.tables import ESCAPE_FLOOR, SCALE_TABLE, SCALES, WIDE
-from benchmark.training.coding import encode_frozen, nearest_scales, scale_position
+from benchmark.training.coding import nearest_scales, scale_position
 from benchmark.training.data import RandomCrops, load_for_training, split_photographs
+from benchmark.training.objective import encode
+from benchmark.training.rules import ROUND
 from benchmark.training.sources import Source, open_source
 
 CROP, CROPS, EVERY = 256, 48, 4
@@ -59,7 +62,7 @@ class Crop:
 class Model:
     """A trained network, its calibrated settings, and latents that it makes."""
 
-    network: MeanScaleHyperprior
+    network: Architecture
     source: Source
     crops: Sequence[Crop]
 
@@ -81,25 +84,28 @@ def read_models(photographs: Path, weights: Sequence[str]) -> list[Model]:
     return models
 
 
-def _encode(network: MeanScaleHyperprior, x: Tensor) -> Crop:
-    latents = encode_frozen(network, x, low_precision=False)
-    mu, sigma = network.hyper_synthesis(latents.z_hat)
-    residual = (latents.y - mu)[0].flatten(1).numpy()
-    return Crop(x, mu, np.ascontiguousarray(residual), nearest_scales(scale_position(sigma)))
+def _encode(network: Architecture, x: Tensor) -> Crop:
+    (step,) = network.steps  # tables are fitted to networks whose latents are coded in one step
+    latents = encode(network, x, ROUND, low_precision=False)
+    mu, sigma = network.prior(latents.z_hat, latents.y).params(0, torch.zeros_like(latents.y))
+    residual = (step.gather(latents.y) - mu)[0].numpy()
+    return Crop(
+        x, mu.view(latents.y.shape), np.ascontiguousarray(residual), nearest_scales(scale_position(sigma))
+    )
 
 
-def with_fit(name: str, fit: Fit) -> FittedQuantizer:
-    """Return the quantizer `name` with other tables, its points on the lattice."""
-    known = get_quantizer(name)
-    return Tcq(name, known.machine, fit) if isinstance(known, Tcq) else Rdoq(name, fit)
+def fitted() -> dict[str, FittedQuantizer]:
+    """Return the quantizers that have tables of their own to fit, by name."""
+    found = (quantizer for _, quantizer in QUANTIZERS.items() if isinstance(quantizer, FittedQuantizer))
+    return {quantizer.name: quantizer for quantizer in found if not quantizer.expanded}
 
 
 def count(quantizer: FittedQuantizer, models: Sequence[Model]) -> tuple[F64, F64]:
-    """Return how often each magnitude was picked, [quantizers, n, 66], and the n ratios sigma / delta.
+    """Return how often each magnitude was picked, [lattices, n, 66], and the n ratios sigma / delta.
 
     The last magnitude stands for all beyond.
     """
-    shape = (quantizer.quantizers, SCALES, _MAGNITUDES + 2)
+    shape = (quantizer.lattices, SCALES, _MAGNITUDES + 2)
     counts, ratios = [], []
     for model in models:
         settings = model.settings(quantizer.name)
@@ -107,9 +113,7 @@ def count(quantizer: FittedQuantizer, models: Sequence[Model]) -> tuple[F64, F64
         for crop in model.crops:
             indices = quantizer.quantize(crop.residual, crop.scale_index, settings)
             magnitude = np.minimum(np.abs(indices), _MAGNITUDES + 1)
-            place = np.ravel_multi_index(
-                (quantizer.quantizer_of(indices), crop.scale_index, magnitude), shape
-            )
+            place = np.ravel_multi_index((quantizer.lattice_of(indices), crop.scale_index, magnitude), shape)
             found += np.bincount(place.ravel(), minlength=len(found))
         counts.append(found.reshape(shape).astype(np.float64))
         ratios.append(SCALE_TABLE / settings.delta)
@@ -120,7 +124,7 @@ def fit_tables(name: str, start: Fit, models: Sequence[Model]) -> Fit:
     """Return `start` with tables that agree with what a search that uses them picks."""
     fit = start
     for _ in range(ROUNDS):
-        fit = most_likely(fit, *count(with_fit(name, fit), models))
+        fit = most_likely(fit, *count(fitted()[name].refitted(fit), models))
     return fit
 
 
@@ -163,7 +167,7 @@ def _at(knots: Tensor, place: Tensor) -> Tensor:
 
 
 def _log2_magnitudes(knots: Tensor, octave: Tensor) -> Tensor:
-    """Return log2 P(|k|), [quantizers, n, 66]: the formula of `tables.fitted_tables`, with gradient."""
+    """Return log2 P(|k|), [lattices, n, 66]: the formula of `tables.fitted_tables`, with gradient."""
     k = torch.arange(_MAGNITUDES + 1, dtype=torch.float64)
     cells = [k + 0.5] if len(knots) == 1 else [2 * k + 1, (2 * k).clamp(min=0.5)]
     shape = _at(_shape(knots), (octave - FIRST_OCTAVE) / OCTAVE_STEP)
@@ -178,7 +182,7 @@ def _log2_magnitudes(knots: Tensor, octave: Tensor) -> Tensor:
 
 def fit_expansion(name: str, start: Fit, models: Sequence[Model]) -> Fit:
     """Return `start` with the stretch and shift that the decoders of `models` want (least log of error)."""
-    quantizer = with_fit(name, start)
+    quantizer = fitted()[name].refitted(start)
     prepared = [[_dequantized(quantizer, model, crop) for crop in model.crops] for model in models]
     knots = torch.tensor([start.stretch, start.shift]).T.contiguous().requires_grad_(True)
     optimizer = torch.optim.Adam([knots], lr=_LEARNING_RATE)
@@ -220,8 +224,8 @@ def _rounded(rows: Tensor) -> tuple[tuple[float, ...], ...]:
 
 def start_of(name: str) -> Fit:
     """Return plain Gaussian cells and no expansion."""
-    quantizers = get_quantizer(name).quantizers
-    ones, zeros = ((1.0,) * OCTAVES,) * quantizers, ((0.0,) * OCTAVES,) * quantizers
+    lattices = get_quantizer(name).lattices
+    ones, zeros = ((1.0,) * OCTAVES,) * lattices, ((0.0,) * OCTAVES,) * lattices
     return Fit(ones, zeros, zeros, (0.0,) * SCALE_KNOTS, (0.0,) * SCALE_KNOTS)
 
 
@@ -231,14 +235,14 @@ def main() -> None:
     parser.add_argument("photographs", type=Path)
     parser.add_argument("weights", nargs="+", help="weights files, one for each lambda")
     parser.add_argument("--afresh", action="store_true", help="start from Gaussians, not from the last fit")
-    parser.add_argument("--quantizer", choices=sorted(FITS), action="append", help="by default all")
+    parser.add_argument("--quantizer", choices=sorted(fitted()), action="append", help="by default all")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     models = read_models(arguments.photographs, arguments.weights)
-    for name in arguments.quantizer or sorted(FITS):
-        fit = fit_tables(name, start_of(name) if arguments.afresh else FITS[name], models)
-        print(f'    "{name}": {fit_expansion(name, fit, models)!r},', flush=True)
+    for name in arguments.quantizer or sorted(fitted()):
+        fit = fit_tables(name, start_of(name) if arguments.afresh else fitted()[name].fit, models)
+        print(f"{name.upper()}_FIT = {fit_expansion(name, fit, models)!r}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
-"""What is minimized: bits per pixel + lmbda * 255^2 * MSE, and the stand-ins for quantization."""
+"""What is minimized, bits per pixel + lmbda * 255^2 * MSE, by one forward pass for every kind of training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
 
 import torch
 from torch import Tensor
 
-from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
-from benchmark.training.recipe import Proxy
+from benchmark.learned.architectures.base import Architecture
+from benchmark.training.rules import ROUND, Rule
 
 PEAK_SQUARED = 255.0**2
 
@@ -27,64 +26,66 @@ class RateDistortion:
         return self.bpp + lmbda * self.mse
 
 
-def forward(
-    network: MeanScaleHyperprior, x: Tensor, proxy: Proxy | Literal["round"], *, low_precision: bool
-) -> RateDistortion:
-    """Code `x`, float32 [batch, 3, height, width] in [0, 1], with a stand-in for quantization.
+@dataclass(frozen=True)
+class Latents:
+    """What an encoder gives of a batch: y, z_hat by a rule (None without hyper-latents), and z_hat's bits."""
 
-    noise: uniform noise for rate and distortion (Balle et al. 2017); ste: rounding with a straight-through
-    gradient for both; mixed: noise for the rate, ste for the distortion (Minnen and Singh 2020);
-    round: true rounding, no gradient through it. Networks run in bfloat16 under `low_precision`, the
-    entropy models in float32 always.
-    """
-    autocast = torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=low_precision)
-    with autocast:
+    y: Tensor
+    z_hat: Tensor | None
+    z_bits: Tensor
+
+
+def encode(network: Architecture, x: Tensor, rule: Rule, *, low_precision: bool) -> Latents:
+    """Return the latents of x, float32 [batch, 3, height, width] in [0, 1]."""
+    with _autocast(x, low_precision):
         y = network.analysis(x)
         z = network.hyper_analysis(y)
-    noisy_rate = proxy in ("noise", "mixed")
-    z_noisy, z_likelihood = network.entropy_bottleneck(z, training=noisy_rate)
-    medians = network.entropy_bottleneck.quantiles[:, 0, 1].detach().view(1, -1, 1, 1)
-    z_hat = z_noisy if proxy in ("noise", "round") else _straight_through(z, medians)
-    if proxy == "ste":
-        z_likelihood = _factorized_likelihood(network, z_hat)
-    with autocast:
-        mu, sigma = network.hyper_synthesis(z_hat)
-    y_noisy, y_likelihood = network.gaussian_conditional(y, sigma, mu, training=noisy_rate)
-    y_hat = y_noisy if proxy in ("noise", "round") else _straight_through(y, mu)
-    if proxy == "ste":
-        likelihood = network.gaussian_conditional._likelihood(y_hat, sigma, mu)
-        y_likelihood = network.gaussian_conditional.likelihood_lower_bound(likelihood)
-    with autocast:
+    if z is None or network.entropy_bottleneck is None:
+        return Latents(y, None, y.new_zeros(()))
+    return Latents(y, *rule.hyper(network.entropy_bottleneck, z))
+
+
+def decode(
+    network: Architecture, x: Tensor, latents: Latents, rule: Rule, *, low_precision: bool
+) -> RateDistortion:
+    """Quantize latents by `rule`, step by step, decode them, and compare with x.
+
+    Networks run in bfloat16 under `low_precision`, the entropy models in float32 always. What a step gives
+    is what the parameters of the steps after it see.
+    """
+    y = latents.y
+    with _autocast(x, low_precision):
+        prior = network.prior(latents.z_hat, y)
+    y_hat, bits = torch.zeros_like(y), latents.z_bits
+    for number, step in enumerate(network.steps):
+        with _autocast(x, low_precision):
+            mu, sigma = prior.params(number, y_hat)
+        rows, step_bits = rule.latents(network, step.gather(y), mu, sigma)
+        y_hat, bits = step.placed(rows, y_hat), bits + step_bits
+    with _autocast(x, low_precision):
         x_hat = network.synthesis(y_hat)
     pixels = x.shape[0] * x.shape[2] * x.shape[3]
-    bits = -(y_likelihood.log2().sum() + z_likelihood.log2().sum())
     return RateDistortion(bits / pixels, (x_hat - x).square().mean() * PEAK_SQUARED)
 
 
-def _straight_through(x: Tensor, offset: Tensor) -> Tensor:
-    rounded = torch.round(x.detach() - offset.detach()) + offset
-    return rounded + (x - offset) - (x - offset).detach()
-
-
-def _factorized_likelihood(network: MeanScaleHyperprior, z_hat: Tensor) -> Tensor:
-    bottleneck = network.entropy_bottleneck
-    channels = z_hat.transpose(0, 1)
-    likelihood, _, _ = bottleneck._likelihood(channels.reshape(network.N, 1, -1))
-    likelihood = bottleneck.likelihood_lower_bound(likelihood)
-    return cast(Tensor, likelihood.reshape(channels.shape).transpose(0, 1))
+def forward(network: Architecture, x: Tensor, rule: Rule, *, low_precision: bool) -> RateDistortion:
+    """Code x, float32 [batch, 3, height, width] in [0, 1], with `rule` in the place of quantization."""
+    latents = encode(network, x, rule, low_precision=low_precision)
+    return decode(network, x, latents, rule, low_precision=low_precision)
 
 
 def validate(
-    network: MeanScaleHyperprior, crops: Sequence[Tensor], lmbda: float, *, low_precision: bool
+    network: Architecture, crops: Sequence[Tensor], lmbda: float, *, low_precision: bool
 ) -> dict[str, float]:
     """Return mean bpp (entropy estimate), psnr and cost over the held-out crops, truly rounded.
 
     The medians of the hyper-latents' densities, about which they are rounded, are brought up to date first.
     """
     network.eval()
-    network.entropy_bottleneck._update_quantiles()
+    if network.entropy_bottleneck is not None:
+        network.entropy_bottleneck._update_quantiles()
     with torch.no_grad():
-        results = [forward(network, x, "round", low_precision=low_precision) for x in crops]
+        results = [forward(network, x, ROUND, low_precision=low_precision) for x in crops]
     network.train()
     return mean_quality(results, lmbda)
 
@@ -95,3 +96,7 @@ def mean_quality(results: Sequence[RateDistortion], lmbda: float) -> dict[str, f
     mse = torch.stack([result.mse for result in results])
     psnr = 10 * torch.log10(PEAK_SQUARED / mse)
     return {"bpp": float(bpp.mean()), "psnr": float(psnr.mean()), "cost": float((bpp + lmbda * mse).mean())}
+
+
+def _autocast(x: Tensor, low_precision: bool) -> torch.autocast:
+    return torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=low_precision)

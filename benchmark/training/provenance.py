@@ -22,17 +22,20 @@ def describe(
     split: Split,
     start: Source | None,
     settings: Mapping[str, QuantizerSettings],
+    *,
     device: str,
+    network: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what the training is made from, as JSON; equal `identity`, equal training.
 
-    `settings` are those of the quantizer in the loop, by its name.
+    `settings` are those of the quantizer in the loop, by its name; `network` describes the architecture.
     """
     fixed = {
         "recipe": recipe.model_dump(),
         "data_sha256": split.digest(),
         "start_sha256": start.sha256 if start is not None else None,
         "settings": {name: vars(value) for name, value in settings.items()},
+        "network": dict(network),
     }
     return {
         **fixed,

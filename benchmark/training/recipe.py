@@ -6,13 +6,17 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from benchmark.errors import TrainingError, did_you_mean
+from benchmark.errors import TrainingError, UsageError, did_you_mean
+from benchmark.learned.architectures import ARCHITECTURES
+from benchmark.learned.quantizers import QUANTIZERS
+from benchmark.training.rules import PROXIES
 
-Proxy = Literal["noise", "ste", "mixed"]
+NOISE_CONTROL = "noise"
+"""In the place of a quantizer's name: step 1 goes on with its noise, all else equal."""
 
 
 class Schedule(BaseModel):
@@ -36,12 +40,6 @@ class Schedule(BaseModel):
     save_every: int = Field(default=500, ge=1)
     precision: Literal["bf16", "fp32"] = "bf16"
 
-    @model_validator(mode="after")
-    def _crop_fits(self) -> Schedule:
-        if self.crop % 64:
-            raise ValueError(f"crop is {self.crop}: it must be a multiple of 64, the network's downsampling")
-        return self
-
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of `step` (0 is the first): linear warm-up, hold, linear decay to zero."""
         rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
@@ -53,31 +51,65 @@ class Schedule(BaseModel):
 class TrainRecipe(Schedule):
     """Step 1: the whole network, end to end, with a differentiable stand-in for quantization."""
 
-    N: int = Field(ge=1, le=1024)
-    M: int = Field(ge=1, le=1024)
-    linear_branch: bool = False
-    proxy: Proxy = "noise"
+    architecture: str = "mean-scale"
+    """A name of the registry of architectures."""
+    network: dict[str, Any]
+    """The sizes of the network, as its architecture's config has them."""
+    proxy: str = "noise"
+    """What stands for quantization: a name in `rules.PROXIES`."""
+
+    @property
+    def description_of_network(self) -> dict[str, Any]:
+        """Architecture and config, as weights files have them."""
+        return {"architecture": self.architecture, **self.network}
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_known(cls, proxy: str) -> str:
+        if proxy not in PROXIES:
+            raise ValueError(f"{proxy!r} is no stand-in for quantization; {did_you_mean(proxy, PROXIES)}")
+        return proxy
+
+    @model_validator(mode="after")
+    def _network_fits(self) -> TrainRecipe:
+        try:
+            kind = ARCHITECTURES.find(self.architecture)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        try:
+            kind.config_type.model_validate(self.network)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, ("network", *first["loc"])))
+            raise ValueError(f"{where}: {first['msg']}") from error
+        check_crop(self.crop, kind.image_multiple)
+        return self
 
 
 class FinetuneRecipe(Schedule):
     """Step 2: parts of the decoder, on truly quantized latents."""
 
-    quantizer: Literal[
-        "scalar",
-        "deadzone",
-        "rdoq",
-        "tcq4",
-        "tcq8",
-        "rdoq-expanded",
-        "tcq4-expanded",
-        "tcq8-expanded",
-        "noise",
-    ]
-    parts: str = Field(pattern=r"^(g|h)_s(\.\d|_linear)?(\+(g|h)_s(\.\d|_linear)?)*$")
-    """What is retrained: g_s, g_s+h_s, or single layers of them, such as g_s.6 or g_s.4+g_s.6."""
+    quantizer: str
+    """A name of the registry of quantizers, or NOISE_CONTROL."""
+    parts: str = Field(min_length=1)
+    """Parts of the architecture to retrain, or single layers of them: g_s, g_s+h_s, g_s.4+g_s.6."""
     delta: float | None = Field(default=None, gt=0)
     """Step of the quantizer; by default the calibrated one of the model."""
     trellis_lambda: float | None = Field(default=None, ge=0)
+
+    @field_validator("quantizer")
+    @classmethod
+    def _is_known(cls, quantizer: str) -> str:
+        known = (*QUANTIZERS.names(), NOISE_CONTROL)
+        if quantizer not in known:
+            raise ValueError(f"no quantizer is called {quantizer!r}; {did_you_mean(quantizer, known)}")
+        return quantizer
+
+
+def check_crop(crop: int, multiple: int) -> None:
+    """Raise ValueError unless the network takes crops of this side."""
+    if crop % multiple:
+        raise ValueError(f"crop is {crop}: it must be a multiple of {multiple}, as the network takes images")
 
 
 _Recipe = TypeVar("_Recipe", bound=Schedule)
@@ -87,7 +119,7 @@ def load_recipe(
     kind: type[_Recipe],
     name: str,
     defaults: Mapping[str, float] | None = None,
-    **changes: float | str | None,
+    **changes: float | str | Mapping[str, Any] | None,
 ) -> _Recipe:
     """Read the recipe `name`, one of the package's or the path of a TOML file, with fields overridden.
 
@@ -109,8 +141,17 @@ def load_recipe(
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "recipe"
-        known = did_you_mean(field, kind.model_fields) if first["type"] == "extra_forbidden" else ""
-        raise TrainingError(f"recipe {name}: {field}: {first['msg']} {known}".rstrip()) from error
+        remedy = _remedy(field, kind, fields) if first["type"] == "extra_forbidden" else ""
+        raise TrainingError(f"recipe {name}: {field}: {first['msg']} {remedy}".rstrip()) from error
+
+
+def _remedy(field: str, kind: type[Schedule], fields: Mapping[str, Any]) -> str:
+    """Return where a field that does not stand where it should belongs, or the names near it."""
+    if "network" in kind.model_fields:
+        sizes = ARCHITECTURES.find(str(fields.get("architecture", "mean-scale"))).config_type.model_fields
+        if field in sizes:
+            return f"here: sizes of the network stand under [network]; move {field} there"
+    return did_you_mean(field, kind.model_fields)
 
 
 def _shipped(name: str) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import BenchError, TrainingError
-from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
+from benchmark.learned.architectures.base import Architecture
 from benchmark.training.checkpoint import (
     Course,
     check_writable,
@@ -43,7 +43,7 @@ class Run:
     def __init__(
         self,
         out: Path,
-        network: MeanScaleHyperprior,
+        network: Architecture,
         recipe: Schedule,
         about: Mapping[str, Any],
         *,
@@ -70,9 +70,11 @@ class Run:
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(name.startswith(tuple(trained)) and not name.endswith("quantiles"))
         self.trainable = [p for p in network.parameters() if p.requires_grad]
-        linear = [p for name, p in network.named_parameters() if name.startswith("g_s_linear.")]
-        others = [p for p in self.trainable if all(p is not q for q in linear)]
-        groups = [{"params": others}, {"params": [p for p in linear if p.requires_grad]}]
+        trainable = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+        slow = {name for name, _ in trainable if name.startswith(network.slow_tensors)}
+        groups = [
+            {"params": [p for name, p in trainable if (name in slow) is chosen]} for chosen in (False, True)
+        ]
         self._optimizer = torch.optim.Adam(groups, lr=recipe.learning_rate, fused=True)
         restore_optimizer(self._optimizer, network, adam)
         self._started = time.monotonic() - self.course.seconds

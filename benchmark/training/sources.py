@@ -16,11 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmark.errors import TrainingError, WeightsError
-from benchmark.learned.architectures.mean_scale import (
-    MeanScaleHyperprior,
-    network_from_state_dict,
-    trained_state,
-)
+from benchmark.learned.architectures.base import Architecture
+from benchmark.learned.architectures.loading import described, load_foreign, load_network, trained_state
 from benchmark.learned.weights import ModelInfo, content_sha256, read_weights
 from benchmark.training.checkpoint import read_checkpoint
 
@@ -43,6 +40,8 @@ class Source:
     """A model to start from."""
 
     name: str
+    description: Mapping[str, Any]
+    """Of the network: architecture and config."""
     state: Mapping[str, Tensor]
     lmbda: float
     provenance: Mapping[str, Any]
@@ -54,9 +53,9 @@ class Source:
         """The identity of the weights."""
         return content_sha256(self.state)
 
-    def network(self) -> MeanScaleHyperprior:
+    def network(self) -> Architecture:
         """Return a fresh network with these weights, in eval mode. Raises WeightsError if they do not fit."""
-        return network_from_state_dict(self.state)
+        return load_network(self.description, self.state)
 
 
 def open_source(name: str, lmbda: float | None = None) -> Source:
@@ -86,11 +85,11 @@ def _open(name: str, lmbda: float | None) -> Source:
     kind = _kind_of(path)
     if kind == "weights":
         state, info = read_weights(path, path.parent.parent)
-        return Source(name, state, info.lmbda, info.provenance, info)
+        return Source(name, info.network, state, info.lmbda, info.provenance, info)
     if kind == "checkpoint":
         tensors, _, course, about = read_checkpoint(path)
-        state = trained_state(network_from_state_dict(tensors))
-        return Source(name, state, about["recipe"]["lmbda"], {**about, "course": course.summary()})
+        network = load_network(about["network"], tensors) if "network" in about else load_foreign(tensors)
+        return _source(name, network, about["recipe"]["lmbda"], {**about, "course": course.summary()})
     return _foreign(name, load_file(path), lmbda)
 
 
@@ -122,10 +121,14 @@ def _foreign(name: str, state: Mapping[str, Tensor], lmbda: float | None) -> Sou
     if lmbda is None:
         raise TrainingError(f"--from {name}: a plain state dict does not say its lmbda; give --from-lmbda")
     try:
-        network = network_from_state_dict(_modern_names(state))
+        network = load_foreign(_modern_names(state))
     except WeightsError as error:
         raise WeightsError(f"--from {name}: {error}") from error
-    return Source(name, trained_state(network), lmbda, {"source": name})
+    return _source(name, network, lmbda, {"source": name})
+
+
+def _source(name: str, network: Architecture, lmbda: float, provenance: Mapping[str, Any]) -> Source:
+    return Source(name, described(network), trained_state(network), lmbda, provenance)
 
 
 def _modern_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

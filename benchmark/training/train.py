@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from benchmark.errors import WeightsError
-from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior, load_tensors
+from benchmark.learned.architectures.loading import build, described, load_tensors
 from benchmark.training.data import RandomCrops, load_for_training, load_held_out, split_photographs
 from benchmark.training.objective import forward, validate
 from benchmark.training.provenance import describe
 from benchmark.training.recipe import TrainRecipe
+from benchmark.training.rules import PROXIES
 from benchmark.training.run import Progress, Run
 from benchmark.training.sources import Source
 
@@ -35,27 +38,32 @@ def train(
     """
     split = split_photographs(data)
     torch.manual_seed(recipe.seed)
-    network = MeanScaleHyperprior(recipe.N, recipe.M, linear_branch=recipe.linear_branch)
+    network = build(recipe.description_of_network)
     if start is not None:
         try:
             load_tensors(network, start.state)
         except WeightsError as error:
             raise WeightsError(
-                f"--from {start.name} is not the network of the recipe (N {recipe.N}, M {recipe.M}, "
-                f"linear_branch {recipe.linear_branch}): {error}; give a recipe with its values"
+                f"--from {start.name} is not the network of the recipe ({_in_words(described(network))}): "
+                f"{error}; give a recipe with its values"
             ) from error
         network.rescale_latents(math.sqrt(recipe.lmbda / start.lmbda))
-    about = describe(recipe, split, start, {}, device)
+    about = describe(recipe, split, start, {}, device=device, network=described(network))
     run = Run(out, network, recipe, about, trained=[""], device=device)
 
     crops = RandomCrops(load_for_training(split.train, recipe.crop), recipe.crop, recipe.batch, recipe.seed)
-    held_out = load_held_out(split.held_out, device)
+    held_out = load_held_out(split.held_out, device, network.image_multiple)
+    rule = PROXIES[recipe.proxy]
     low_precision = recipe.precision == "bf16"
 
     while run.unfinished:
         run.begin_step()
         x = crops.batch(run.course.step).to(device)
-        result = forward(network, x, recipe.proxy, low_precision=low_precision)
+        result = forward(network, x, rule, low_precision=low_precision)
         run.descend(result.cost(recipe.lmbda), result)
         run.record(lambda: validate(network, held_out, recipe.lmbda, low_precision=low_precision), progress)
     return run.last
+
+
+def _in_words(description: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in description.items())

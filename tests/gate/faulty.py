@@ -24,7 +24,10 @@ from benchmark.images import rgb_to_ycbcr
 from benchmark.learned.coding import bitstream
 from benchmark.learned.coding import indices as latents
 from benchmark.learned.model import CodingModel
-from benchmark.learned.quantizers.base import Quantizer, QuantizerSettings, Scalar, Tcq, get_quantizer
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import Quantizer, QuantizerSettings
+from benchmark.learned.quantizers.scalar import Scalar
+from benchmark.learned.quantizers.tcq import Tcq
 from benchmark.learned.tables import PmfTables
 from benchmark.results.records import Record
 from benchmark.results.store import SCHEMA
@@ -216,7 +219,7 @@ def lost_parity(patch: pytest.MonkeyPatch) -> None:
         settings: QuantizerSettings,
     ) -> NDArray[np.float32]:
         stuck = replace(self.machine, next_state=np.zeros_like(self.machine.next_state))
-        broken = Tcq(self.name, stuck, self.fit, expanded=self.expanded)
+        broken = Tcq(self.name, self.stream_id, self.fit, stuck, expanded=self.expanded)
         return right(broken, indices, scale_index, settings)
 
     patch.setattr(Tcq, "dequantize", dequantize)

@@ -25,7 +25,7 @@ from tiny_model import IDENTITY, photograph_like, tiny_network
 
 from benchmark.learned.coding.bitstream import pack, unpack
 from benchmark.learned.model import CodingModel
-from benchmark.learned.quantizers.base import get_quantizer
+from benchmark.learned.quantizers import get_quantizer
 
 QUANTIZERS = ("scalar", "rdoq", "tcq4", "tcq8")
 

@@ -22,7 +22,8 @@ from benchmark.errors import BitstreamError
 from benchmark.learned.coding.bitstream import Container, latent_seed, pack, unpack
 from benchmark.learned.coding.indices import index_coder
 from benchmark.learned.model import CodingModel
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 
 LIMIT_SECONDS = 1.0
 SIZES = ((1, 1), (70, 40), (128, 128))
@@ -78,7 +79,7 @@ def attempt(model: CodingModel, data: bytes) -> str:
         return f"refused: {stage}"
     header = container.header
     coder = index_coder(header.quantizer, QuantizerSettings(header.delta))
-    latent = coder.encode(indices, scale_index, latent_seed(header, container.hyper_stream))
+    latent = coder.encode([indices], [scale_index], latent_seed(header, container.hyper_stream))
     assert pack(Container(header, container.hyper_stream, latent)) == data, "decodes, but to another stream"
     image = model.decode(container)
     assert image.shape == (header.height, header.width, 3)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.errors import BitstreamError
-from benchmark.learned.coding.bitstream import QUANTIZER_IDS, Container, Header, pack, stored_delta, unpack
+from benchmark.learned.coding.bitstream import Container, Header, pack, stored_delta, unpack
+from benchmark.learned.quantizers import QUANTIZERS
 
 HEADER = Header(bytes(range(4)), 768, 512, "tcq8", stored_delta(0.65))
 EXAMPLE = Container(HEADER, b"hyper", b"latents")
@@ -25,7 +26,7 @@ def resealed(body: bytes) -> bytes:
     st.binary(min_size=4, max_size=4),
     st.integers(1, 65535),
     st.integers(1, 2048),
-    st.sampled_from(sorted(QUANTIZER_IDS)),
+    st.sampled_from(QUANTIZERS.names()),
     st.floats(2.0**-10, 2.0**10, width=32),
     st.binary(max_size=300),
     st.binary(max_size=300),

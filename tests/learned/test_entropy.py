@@ -7,13 +7,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_model import tiny_network
+from tiny_model import decoded, tiny_network
 
 from benchmark.errors import BitstreamError, CodecError
+from benchmark.learned.architectures.mean_scale import HyperSynthesis
 from benchmark.learned.coding.ans import AnsCoder, check_end, from_bytes, to_bytes
+from benchmark.learned.coding.factorized import HyperLatents
 from benchmark.learned.coding.indices import index_coder
-from benchmark.learned.exact.hyper import HyperLatents, HyperSynthesis, scale_indices
-from benchmark.learned.quantizers.base import NAMES, QuantizerSettings, get_quantizer
+from benchmark.learned.exact.grid import scale_indices
+from benchmark.learned.quantizers import QUANTIZERS, get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.tables import SCALE_TABLE
 
 SEED = 0xDEADBEEF
@@ -26,20 +29,20 @@ def some_latents(channels: int, length: int, seed: int = 0) -> tuple[np.ndarray,
     return residual.astype(np.float32), scale_index
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUANTIZERS.names())
 def test_indices_survive_and_cost_what_the_model_says(name: str) -> None:
     residual, scale_index = some_latents(24, 700)
     quantizer = get_quantizer(name)
     setting = quantizer.default_settings()
     indices = quantizer.quantize(residual, scale_index, setting)
     coder = index_coder(name, setting)
-    stream = coder.encode(indices, scale_index, SEED)
-    assert np.array_equal(coder.decode(stream, scale_index, SEED), indices)
+    stream = coder.encode([indices], [scale_index], SEED)
+    assert np.array_equal(decoded(coder, stream, scale_index, SEED), indices)
     estimate = coder.entropy_bits(indices, scale_index) / 8
     assert estimate - 1 <= len(stream) <= estimate * 1.0005 + 6
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUANTIZERS.names())
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
 def test_any_int32_survives(name: str, data: st.DataObject) -> None:
@@ -53,40 +56,40 @@ def test_any_int32_survives(name: str, data: st.DataObject) -> None:
     scales = np.array(data.draw(st.lists(st.integers(0, 63), min_size=size, max_size=size)), np.uint8)
     scale_index = scales.reshape(channels, length)
     coder = index_coder(name, QuantizerSettings(delta=0.7))
-    stream = coder.encode(indices, scale_index, SEED)
-    assert np.array_equal(coder.decode(stream, scale_index, SEED), indices)
+    stream = coder.encode([indices], [scale_index], SEED)
+    assert np.array_equal(decoded(coder, stream, scale_index, SEED), indices)
     assert len(stream) <= coder.entropy_bits(indices, scale_index) / 8 * 1.005 + 8
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUANTIZERS.names())
 def test_one_wrong_scale_index_is_noticed(name: str) -> None:
     residual, scale_index = some_latents(16, 300)
     quantizer = get_quantizer(name)
     setting = quantizer.default_settings()
     indices = quantizer.quantize(residual, scale_index, setting)
     coder = index_coder(name, setting)
-    stream = coder.encode(indices, scale_index, SEED)
+    stream = coder.encode([indices], [scale_index], SEED)
     wrong = scale_index.copy()
     wrong[7, 150] ^= 1
     with pytest.raises(BitstreamError, match="damaged or foreign"):
-        coder.decode(stream, wrong, SEED)
+        decoded(coder, stream, wrong, SEED)
 
 
 def test_a_stream_of_another_seed_is_noticed() -> None:
     residual, scale_index = some_latents(4, 50)
     coder = index_coder("scalar", QuantizerSettings(1.0))
-    stream = coder.encode(np.rint(residual).astype(np.int32), scale_index, SEED)
+    stream = coder.encode([np.rint(residual).astype(np.int32)], [scale_index], SEED)
     with pytest.raises(BitstreamError, match="damaged or foreign"):
-        coder.decode(stream, scale_index, SEED ^ 1)
+        decoded(coder, stream, scale_index, SEED ^ 1)
 
 
 def test_streams_of_zeros_cost_next_to_nothing() -> None:
     indices = np.zeros((192, 1536), np.int32)
     scale_index = np.zeros(indices.shape, np.uint8)
     coder = index_coder("tcq8", QuantizerSettings(delta=0.6))
-    stream = coder.encode(indices, scale_index, SEED)
+    stream = coder.encode([indices], [scale_index], SEED)
     assert len(stream) < coder.entropy_bits(indices, scale_index) / 8 * 1.005 + 5
-    assert np.array_equal(coder.decode(stream, scale_index, SEED), indices)
+    assert np.array_equal(decoded(coder, stream, scale_index, SEED), indices)
 
 
 def test_frequencies_are_the_committed_integers() -> None:
@@ -112,14 +115,14 @@ def test_bytes_without_their_trailing_zeros_are_the_same_coder() -> None:
         scale_index = np.full(indices.shape, 20, np.uint8)
         coder = index_coder("scalar", QuantizerSettings(1.0))
         assert np.array_equal(
-            coder.decode(coder.encode(indices, scale_index, SEED), scale_index, SEED), indices
+            decoded(coder, coder.encode([indices], [scale_index], SEED), scale_index, SEED), indices
         )
     empty = AnsCoder()
     check_end(from_bytes(to_bytes(empty)), 0, "empty")
 
 
 def test_hyper_latents_survive_and_cost_what_the_model_says() -> None:
-    coder = HyperLatents(tiny_network())
+    coder = HyperLatents(tiny_network().entropy_bottleneck)
     z = torch.randn(1, 8, 6, 9, generator=torch.Generator().manual_seed(0)) * 8
     z[0, 0, 0, 0], z[0, 3, 2, 2] = 5e5, -2000.0
     symbols = coder.symbols(z)
@@ -135,7 +138,7 @@ def test_hyper_latents_survive_and_cost_what_the_model_says() -> None:
 def test_hyper_tables_follow_compressai() -> None:
     """The cumulative distribution agrees with EntropyBottleneck's likelihood, which is float32."""
     network = tiny_network()
-    coder = HyperLatents(network)
+    coder = HyperLatents(network.entropy_bottleneck)
     symbols = np.repeat(np.arange(-8, 9, dtype=np.int32)[None], 8, axis=0)
     z_hat = torch.from_numpy(coder.dequantize(symbols)).float()[None, :, :, None]
     with torch.no_grad():
@@ -146,7 +149,7 @@ def test_hyper_tables_follow_compressai() -> None:
 
 def test_hyper_latents_that_are_not_finite_are_an_error() -> None:
     with pytest.raises(CodecError, match="not finite"):
-        HyperLatents(tiny_network()).symbols(torch.full((1, 8, 2, 2), float("nan")))
+        HyperLatents(tiny_network().entropy_bottleneck).symbols(torch.full((1, 8, 2, 2), float("nan")))
 
 
 def test_order_of_summation_has_no_influence_on_the_hyper_decoder() -> None:
@@ -160,8 +163,8 @@ def test_order_of_summation_has_no_influence_on_the_hyper_decoder() -> None:
             shuffled.h_s[layer].bias.copy_(network.h_s[layer].bias[outside])
         shuffled.h_s[4].weight.copy_(network.h_s[4].weight[:, channels[2]])
     z_hat = np.random.default_rng(0).integers(-4000, 4000, (8, 11, 5)) / 1024.0 * 64
-    mu, scale_index = HyperSynthesis(network)(z_hat)
-    other_mu, other_scale_index = HyperSynthesis(shuffled)(z_hat[channels[0].numpy()])
+    mu, scale_index = HyperSynthesis(network.h_s).parameters(z_hat)
+    other_mu, other_scale_index = HyperSynthesis(shuffled.h_s).parameters(z_hat[channels[0].numpy()])
     assert np.array_equal(mu, other_mu)
     assert np.array_equal(scale_index, other_scale_index)
     assert len(np.unique(scale_index)) > 10
@@ -170,7 +173,7 @@ def test_order_of_summation_has_no_influence_on_the_hyper_decoder() -> None:
 def test_exact_hyper_decoder_follows_the_float_one() -> None:
     network = tiny_network()
     z_hat = np.random.default_rng(0).integers(-20, 20, (8, 3, 21)).astype(np.float64)
-    mu, scale_index = HyperSynthesis(network)(z_hat)
+    mu, scale_index = HyperSynthesis(network.h_s).parameters(z_hat)
     with torch.no_grad():
         float_mu, float_sigma = network.hyper_synthesis(torch.from_numpy(z_hat).float()[None])
     assert np.abs(mu - float_mu[0].numpy()).max() < 2e-3

@@ -15,9 +15,11 @@ from tiny_model import photograph_like, tiny_network
 from benchmark.codecs import make_codec
 from benchmark.codecs.base import collect_facts
 from benchmark.errors import BitstreamError, CodecUnavailableError, PointError
+from benchmark.learned.architectures.loading import described
 from benchmark.learned.coding import bitstream
 from benchmark.learned.coding.bitstream import Container, pack, unpack
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.weights import update_settings, write_weights
 
 CODECS = ("baseline", "baseline-rdoq", "baseline-tcq4", "baseline-tcq8")
@@ -40,10 +42,19 @@ def _use_weights(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 def write_tiny(folder: Path, seed: int, lmbda: float) -> None:
     settings = {"tcq8": get_quantizer("tcq8").default_settings()}
-    state = tiny_network(seed).state_dict()
+    network = tiny_network(seed)
+    state = network.state_dict()
     # through float16 beforehand, and no negative zeros: then writing and reading give the same bits
     state = {name: value.half().float() + 0.0 for name, value in state.items() if value.is_floating_point()}
-    write_weights(folder, state, arm="baseline", lmbda=lmbda, settings=settings, provenance={"seed": seed})
+    write_weights(
+        folder,
+        state,
+        network=described(network),
+        arm="baseline",
+        lmbda=lmbda,
+        settings=settings,
+        provenance={"seed": seed},
+    )
 
 
 @pytest.mark.parametrize("name", CODECS)

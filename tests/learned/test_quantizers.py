@@ -14,15 +14,10 @@ from scipy.stats import norm
 
 from benchmark.errors import CodecError, UsageError
 from benchmark.learned import tables
-from benchmark.learned.quantizers.base import (
-    DEADZONE_ROUNDING,
-    LARGEST_UNITS,
-    NAMES,
-    FittedQuantizer,
-    Quantizer,
-    QuantizerSettings,
-    get_quantizer,
-)
+from benchmark.learned.quantizers import QUANTIZERS, get_quantizer
+from benchmark.learned.quantizers.base import LARGEST_UNITS, Quantizer, QuantizerSettings
+from benchmark.learned.quantizers.fitted import FittedQuantizer
+from benchmark.learned.quantizers.scalar import DEADZONE_ROUNDING
 from benchmark.learned.tables import ESCAPE_FLOOR, MAX_RADIUS, SCALE_TABLE, SCALES
 
 SEARCHING = ("rdoq", "tcq4", "tcq8")
@@ -45,16 +40,17 @@ def table_bits(
     """Return the bits of each index under the quantizer's tables; no index may be an escape."""
     pmf = quantizer.pmf_tables(QuantizerSettings(delta))
     assert (np.abs(indices) <= pmf.radius[scale_index]).all()
-    used = quantizer.quantizer_of(indices)
+    used = quantizer.lattice_of(indices)
     return np.asarray(-np.log2(pmf.probabilities[used, scale_index, indices + pmf.max_radius]))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUANTIZERS.names())
 def test_the_registry_has_what_the_brief_names(name: str) -> None:
     quantizer = get_quantizer(name)
     assert quantizer.name == name
-    assert quantizer.states == {"tcq4": 4, "tcq8": 8}.get(name.removesuffix("-expanded"), 1)
-    assert quantizer.quantizers == quantizer.pmf_tables(quantizer.default_settings()).escape.shape[0]
+    states = 1 if quantizer.machine is None else quantizer.machine.states
+    assert states == {"tcq4": 4, "tcq8": 8}.get(name.removesuffix("-expanded"), 1)
+    assert quantizer.lattices == quantizer.pmf_tables(quantizer.default_settings()).escape.shape[0]
     quantizer.prepare()
     quantizer.prepare(QuantizerSettings(delta=0.5, trellis_lambda=0.1))
 
@@ -80,7 +76,7 @@ def test_settings_out_of_range_name_the_field(delta: float, trellis_lambda: floa
         QuantizerSettings(delta, trellis_lambda)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUANTIZERS.names())
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30, -1e30])
 def test_residuals_that_are_no_latent_are_refused(name: str, value: float) -> None:
     quantizer = get_quantizer(name)
@@ -90,7 +86,7 @@ def test_residuals_that_are_no_latent_are_refused(name: str, value: float) -> No
         quantizer.quantize(residual, scale_index, quantizer.default_settings())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUANTIZERS.names())
 def test_shapes_and_scale_indices_are_checked(name: str) -> None:
     quantizer = get_quantizer(name)
     residual, scale_index = latent(0, (3, 70))
@@ -104,7 +100,7 @@ def test_shapes_and_scale_indices_are_checked(name: str) -> None:
     assert empty.dtype == np.int32
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUANTIZERS.names())
 def test_layout_and_types(name: str) -> None:
     quantizer = get_quantizer(name)
     residual, scale_index = latent(1, (21, 100))
@@ -113,14 +109,14 @@ def test_layout_and_types(name: str) -> None:
     turned = quantizer.quantize(np.asfortranarray(residual), np.asfortranarray(scale_index), defaults)
     np.testing.assert_array_equal(indices, turned)
     values = quantizer.dequantize(np.asfortranarray(indices), np.asfortranarray(scale_index), defaults)
-    used = quantizer.quantizer_of(indices)
+    used = quantizer.lattice_of(indices)
     assert [indices.dtype.name, values.dtype.name, used.dtype.name] == ["int32", "float32", "uint8"]
     assert indices.shape == values.shape == used.shape == residual.shape
     np.testing.assert_array_equal(values, quantizer.dequantize(indices, scale_index, defaults))
-    assert int(used.max()) == quantizer.quantizers - 1
+    assert int(used.max()) == quantizer.lattices - 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUANTIZERS.names())
 def test_nothing_clips(name: str) -> None:
     quantizer = get_quantizer(name)
     defaults = quantizer.default_settings()
@@ -183,7 +179,7 @@ def test_rdoq_finds_the_least_cost_of_all_indices(slope: float) -> None:
     np.testing.assert_allclose(found[inside], cost.min(axis=2)[inside], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUANTIZERS.names())
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), delta=st.floats(0.2, 3.0), slope=st.floats(0.0, 1.0))
 def test_negating_the_residual_negates_the_indices(name: str, seed: int, delta: float, slope: float) -> None:
@@ -205,7 +201,7 @@ def test_more_lambda_means_fewer_bits_and_more_distortion(name: str) -> None:
         pmf = quantizer.pmf_tables(chosen)
         every = np.maximum(pmf.probabilities, 2.0**-16)
         column = np.clip(indices, -pmf.max_radius, pmf.max_radius) + pmf.max_radius
-        bits.append(float(-np.log2(every[quantizer.quantizer_of(indices), scale_index, column]).sum()))
+        bits.append(float(-np.log2(every[quantizer.lattice_of(indices), scale_index, column]).sum()))
         distortion.append(float(((quantizer._points(indices, chosen) - residual) ** 2).sum()))
     assert bits == sorted(bits, reverse=True)
     assert distortion == sorted(distortion)
@@ -239,7 +235,7 @@ def test_points_move_away_from_zero_as_fitted(name: str) -> None:
     k = np.arange(-12, 13, dtype=np.int32) * 2  # even: a trellis stays in state 0
     indices, scale_index = np.broadcast_to(k, (SCALES, 25)), np.arange(SCALES, dtype=np.uint8)[:, None]
     scale_index = np.broadcast_to(scale_index, indices.shape)
-    points = indices * 0.75 * quantizer.quantizers
+    points = indices * 0.75 * quantizer.lattices
     move = np.minimum(np.abs(points), 4 * 0.75) * stretch[:, None] + 0.75 * shift[:, None]
     values = quantizer.dequantize(np.ascontiguousarray(indices), scale_index, chosen)
     np.testing.assert_allclose(values, points + np.sign(points) * move, rtol=1e-6)
@@ -273,7 +269,7 @@ def test_tables_are_distributions(name: str, delta: float) -> None:
     assert (pmf.probabilities <= 1.001 * zero + 3e-7).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUANTIZERS.names())
 def test_tables_depend_on_delta_alone(name: str) -> None:
     quantizer = get_quantizer(name)
     tables_of = quantizer.pmf_tables
@@ -291,9 +287,9 @@ def test_tables_match_what_the_quantizer_picks(name: str, ratio: float) -> None:
     indices = quantizer.quantize(residual, scale_index, defaults)
     radius = int(quantizer.pmf_tables(defaults).radius[scale])
     indices = np.clip(indices, -radius, radius)
-    used = quantizer.quantizer_of(indices)
+    used = quantizer.lattice_of(indices)
     entropy = 0.0
-    for number in range(quantizer.quantizers):
+    for number in range(quantizer.lattices):
         counts = np.bincount(indices[used == number] + radius, minlength=1)
         counts = counts[counts > 0]
         entropy -= float((counts * np.log2(counts / counts.sum())).sum())

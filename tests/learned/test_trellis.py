@@ -9,12 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tiny_model import NNCODEC8
 
 from benchmark.learned.quantizers import trellis
 from benchmark.learned.quantizers.trellis import TCQ4, TCQ8, Trellis, rate_table
 
 Floats = NDArray[np.float32]
-MACHINES = [pytest.param(TCQ4, id="tcq4"), pytest.param(TCQ8, id="tcq8")]
+MACHINES = [
+    pytest.param(TCQ4, id="tcq4"),
+    pytest.param(TCQ8, id="tcq8"),
+    pytest.param(NNCODEC8, id="nncodec8"),
+]
 MAGNITUDES = 24
 
 
@@ -51,7 +56,7 @@ def path_cost(
     u: Floats, scale: NDArray[np.uint8], costs: Floats, machine: Trellis, indices: NDArray[np.int32]
 ) -> NDArray[np.float64]:
     """Return J of each channel in float64, from the definition of the reconstruction."""
-    quantizer = machine.quantizer[visited_states(indices, machine)].astype(np.int64)
+    quantizer = machine.lattice[visited_states(indices, machine)].astype(np.int64)
     values = 2 * indices - quantizer * np.sign(indices)
     rate = costs[quantizer, scale, np.minimum(np.abs(indices), costs.shape[2] - 1)]
     return np.asarray(((u.astype(np.float64) - values) ** 2 + rate).sum(axis=1))
@@ -68,7 +73,7 @@ def reference_cost(
             best[q, k & 1] = np.minimum(best[q, k & 1], cost)
     before = machine.predecessors()
     origin, parity = before[:, :, 0], before[:, :, 1]
-    steps = best[machine.quantizer[origin], parity]
+    steps = best[machine.lattice[origin], parity]
     cost = np.full((machine.states, len(u)), np.inf)
     cost[0] = 0.0
     for t in range(u.shape[1]):
@@ -84,9 +89,9 @@ def test_every_state_has_two_predecessors_of_one_quantizer(machine: Trellis) -> 
     for state, pair in enumerate(before):
         for origin, parity in pair:
             assert machine.next_state[origin, parity] == state
-        assert machine.quantizer[pair[0, 0]] == machine.quantizer[pair[1, 0]]
+        assert machine.lattice[pair[0, 0]] == machine.lattice[pair[1, 0]]
         assert set(pair[:, 1]) == {0, 1}
-    assert np.bincount(machine.quantizer).tolist() == [machine.states // 2] * 2
+    assert np.bincount(machine.lattice).tolist() == [machine.states // 2] * 2
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -126,11 +131,11 @@ def test_long_paths_keep_their_precision(machine: Trellis) -> None:
 def test_the_decoder_visits_the_states_that_the_encoder_chose(machine: Trellis) -> None:
     u = units(5, (20, 300), 3.0)
     indices = search(u, scales_of(5, u.shape), random_costs(5), machine)
-    quantizer = machine.quantizer[visited_states(indices, machine)]
+    quantizer = machine.lattice[visited_states(indices, machine)]
     np.testing.assert_array_equal(
-        trellis.quantizers(indices, machine.next_state, machine.quantizer), quantizer
+        trellis.lattices_of(indices, machine.next_state, machine.lattice), quantizer
     )
-    values = trellis.dequantize(indices, np.float32(0.7), machine.next_state, machine.quantizer)
+    values = trellis.dequantize(indices, np.float32(0.7), machine.next_state, machine.lattice)
     expected = (2 * indices - quantizer * np.sign(indices)).astype(np.float32) * np.float32(0.7)
     np.testing.assert_array_equal(values, expected)
 

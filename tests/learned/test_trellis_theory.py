@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
+from tiny_model import NNCODEC8
 
 from benchmark.learned.quantizers import trellis
 from benchmark.learned.quantizers.trellis import TCQ4, TCQ8, Trellis, rate_table
@@ -25,10 +26,6 @@ GAP_DB = {
     "tcq8": (0.0, 0.16, 0.39, 0.58, 0.68, 0.52, 0.51),
 }
 MACHINES = {"tcq4": TCQ4, "tcq8": TCQ8}
-NNCODEC8 = Trellis(
-    np.array([(0, 2), (7, 5), (1, 3), (6, 4), (2, 0), (5, 7), (3, 1), (4, 6)], np.uint8),
-    np.array([0, 1] * 4, np.uint8),
-)
 
 
 def granular_gain_db(machine: Trellis, channels: int, length: int) -> float:
@@ -38,7 +35,7 @@ def granular_gain_db(machine: Trellis, channels: int, length: int) -> float:
     """
     u = np.random.default_rng(0).uniform(8.0, 264.0, (channels, length)).astype(np.float32)
     indices = trellis.search(u, np.zeros(u.shape, np.uint8), 1.0, FREE, machine)
-    values = trellis.dequantize(indices, np.float32(1.0), machine.next_state, machine.quantizer)
+    values = trellis.dequantize(indices, np.float32(1.0), machine.next_state, machine.lattice)
     return -10.0 * math.log10(float(np.mean((values.astype(np.float64) - u) ** 2)) * 3.0)
 
 
@@ -81,7 +78,7 @@ def test_the_two_published_trellises_of_eight_states_are_equals() -> None:
             new = np.full_like(cost, np.inf)
             for state, parity in np.ndindex(machine.states, 2):
                 after = machine.next_state[state, parity]
-                step = distances[machine.quantizer[state], parity, :, t]
+                step = distances[machine.lattice[state], parity, :, t]
                 new[after] = np.minimum(new[after], cost[state] + step)
             cost = new
         gains.append(-10.0 * math.log10(float(cost.min(axis=0).mean()) / u.shape[1] * 3.0))
@@ -107,8 +104,8 @@ def converge(machine: Trellis, sigma: float, slope: float, rounds: int = 20) -> 
             (slope * information)[:, None].astype(np.float32), np.array([magnitudes], np.int32)
         )
         indices = trellis.search(u, np.zeros(u.shape, np.uint8), 1.0, table, machine)
-        used = trellis.quantizers(indices, machine.next_state, machine.quantizer)
-        values = trellis.dequantize(indices, np.float32(1.0), machine.next_state, machine.quantizer)
+        used = trellis.lattices_of(indices, machine.next_state, machine.lattice)
+        values = trellis.dequantize(indices, np.float32(1.0), machine.next_state, machine.lattice)
         magnitude = np.minimum(np.abs(indices), magnitudes - 1)
         counts = np.stack([np.bincount(magnitude[used == q], minlength=magnitudes) for q in (0, 1)])
         bits = float((counts * information).sum()) / u.size
@@ -164,8 +161,8 @@ def converge_by_state(machine: Trellis, sigma: float, slope: float, rounds: int 
     magnitudes = math.ceil(3.0 * sigma) + 4
     u = np.abs(np.random.default_rng(1).standard_normal((1024, 128)) * sigma)
     k = np.arange(magnitudes)
-    points = 2.0 * k - machine.quantizer[:, None] * (k > 0)
-    pmf, bits, distortion = gaussian_cells(sigma, magnitudes)[machine.quantizer], 0.0, 0.0
+    points = 2.0 * k - machine.lattice[:, None] * (k > 0)
+    pmf, bits, distortion = gaussian_cells(sigma, magnitudes)[machine.lattice], 0.0, 0.0
     for _ in range(rounds):
         information = -np.log2(np.maximum(pmf, 2.0**-22))
         every = (u - points[:, :, None, None]) ** 2 + slope * information[:, :, None, None]

@@ -5,13 +5,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from benchmark.errors import WeightsError
-from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior, trained_state
+from benchmark.learned.architectures.loading import trained_state
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.weights import (
     available,
@@ -22,6 +24,8 @@ from benchmark.learned.weights import (
     write_weights,
 )
 
+NETWORK = {"architecture": "mean-scale", "N": 4, "M": 6, "linear_branch": True}
+PLAIN: dict[str, Any] = {"network": NETWORK, "settings": {}, "provenance": {}}
 SETTINGS = {"tcq8": QuantizerSettings(0.61, 0.08), "rdoq": QuantizerSettings(1.1, 0.1)}
 
 
@@ -34,7 +38,13 @@ def state_of(seed: int) -> dict[str, Tensor]:
 def folder(tmp_path: Path) -> Path:
     for lmbda in (0.0067, 0.013):
         write_weights(
-            tmp_path, state_of(1), arm="baseline", lmbda=lmbda, settings=SETTINGS, provenance={"steps": 5}
+            tmp_path,
+            state_of(1),
+            network=NETWORK,
+            arm="baseline",
+            lmbda=lmbda,
+            settings=SETTINGS,
+            provenance={"steps": 5},
         )
     return tmp_path
 
@@ -53,7 +63,7 @@ def finetuned(folder: Path) -> dict[str, Tensor]:
 def test_what_is_written_is_loaded(folder: Path) -> None:
     network, info = load_model("baseline", 0.013, folder)
     assert not network.training
-    assert (info.arm, info.lmbda, info.N, info.M, info.linear_branch) == ("baseline", 0.013, 4, 6, True)
+    assert (info.arm, info.lmbda, info.network) == ("baseline", 0.013, NETWORK)
     assert info.settings == SETTINGS
     assert info.provenance == {"steps": 5}
     for name, tensor in trained_state(network).items():
@@ -82,7 +92,14 @@ def test_the_environment_chooses_the_folder(folder: Path, monkeypatch: pytest.Mo
 def test_a_finetuned_arm_holds_only_what_was_retrained(folder: Path) -> None:
     state = finetuned(folder)
     path = write_weights(
-        folder, state, arm="finetuned", lmbda=0.013, settings={}, provenance={}, base=("baseline", 0.013)
+        folder,
+        state,
+        network=NETWORK,
+        arm="finetuned",
+        lmbda=0.013,
+        settings={},
+        provenance={},
+        base=("baseline", 0.013),
     )
     base_bytes = (folder / "baseline/0.013.safetensors").stat().st_size
     assert path.stat().st_size < 0.5 * base_bytes
@@ -101,7 +118,7 @@ def test_a_finetuned_arm_holds_only_what_was_retrained(folder: Path) -> None:
 def test_models_differ_in_identity_if_and_only_if_they_differ(folder: Path) -> None:
     first, second = (load_model("baseline", lmbda, folder)[1].sha256 for lmbda in (0.0067, 0.013))
     assert first == second  # the same numbers
-    write_weights(folder, finetuned(folder), arm="other", lmbda=0.013, settings={}, provenance={})
+    write_weights(folder, finetuned(folder), arm="other", lmbda=0.013, **PLAIN)
     assert load_model("other", 0.013, folder)[1].sha256 != first
 
 
@@ -140,10 +157,17 @@ def test_a_damaged_file_is_named_with_both_hashes(folder: Path, damage: str) -> 
 
 def test_differences_from_another_base_are_refused(folder: Path) -> None:
     base = ("baseline", 0.013)
-    write_weights(folder, finetuned(folder), arm="tuned", lmbda=0.013, settings={}, provenance={}, base=base)
-    replaced = write_weights(
-        folder / "x", state_of(9), arm="baseline", lmbda=0.013, settings={}, provenance={}
+    write_weights(
+        folder,
+        finetuned(folder),
+        network=NETWORK,
+        arm="tuned",
+        lmbda=0.013,
+        settings={},
+        provenance={},
+        base=base,
     )
+    replaced = write_weights(folder / "x", state_of(9), arm="baseline", lmbda=0.013, **PLAIN)
     shutil.copy(replaced, folder / "baseline")
     with pytest.raises(WeightsError, match=r"the tensors' sha256 is .* or its base baseline/0\.013"):
         load_model("tuned", 0.013, folder)
@@ -151,23 +175,56 @@ def test_differences_from_another_base_are_refused(folder: Path) -> None:
 
 def test_a_base_is_not_overwritten_while_others_hold_differences_from_it(folder: Path) -> None:
     base = ("baseline", 0.013)
-    write_weights(folder, finetuned(folder), arm="tuned", lmbda=0.013, settings={}, provenance={}, base=base)
+    write_weights(
+        folder,
+        finetuned(folder),
+        network=NETWORK,
+        arm="tuned",
+        lmbda=0.013,
+        settings={},
+        provenance={},
+        base=base,
+    )
     with pytest.raises(
         WeightsError, match=r"is the base of tuned/0\.013\.safetensors, which hold differences"
     ):
-        write_weights(folder, state_of(9), arm="baseline", lmbda=0.013, settings={}, provenance={})
+        write_weights(folder, state_of(9), arm="baseline", lmbda=0.013, **PLAIN)
     load_model("tuned", 0.013, folder)
-    write_weights(folder, state_of(1), arm="baseline", lmbda=0.013, settings={}, provenance={"again": 1})
+    write_weights(
+        folder,
+        state_of(1),
+        network=NETWORK,
+        arm="baseline",
+        lmbda=0.013,
+        settings={},
+        provenance={"again": 1},
+    )
     load_model("tuned", 0.013, folder)  # the same numbers with another provenance
-    write_weights(folder, state_of(9), arm="baseline", lmbda=0.0067, settings={}, provenance={})
+    write_weights(folder, state_of(9), arm="baseline", lmbda=0.0067, **PLAIN)
 
 
 def test_differences_are_not_stacked(folder: Path) -> None:
     base = ("baseline", 0.013)
-    write_weights(folder, finetuned(folder), arm="tuned", lmbda=0.013, settings={}, provenance={}, base=base)
+    write_weights(
+        folder,
+        finetuned(folder),
+        network=NETWORK,
+        arm="tuned",
+        lmbda=0.013,
+        settings={},
+        provenance={},
+        base=base,
+    )
     with pytest.raises(WeightsError, match=r"holds differences itself; the base must be baseline/0\.013"):
         write_weights(
-            folder, state_of(3), arm="more", lmbda=0.013, settings={}, provenance={}, base=("tuned", 0.013)
+            folder,
+            state_of(3),
+            network=NETWORK,
+            arm="more",
+            lmbda=0.013,
+            settings={},
+            provenance={},
+            base=("tuned", 0.013),
         )
 
 
@@ -175,8 +232,8 @@ def test_processes_that_add_to_one_folder_lose_nothing(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]); import test_weights as t\n"
         "state = t.state_of(1)\n"
-        "for n in range(1, 11): t.write_weights(Path(sys.argv[1]), state, arm=sys.argv[2], lmbda=n / 100, "
-        "settings={}, provenance={})"
+        "for n in range(1, 11): t.write_weights(Path(sys.argv[1]), state, arm=sys.argv[2], "
+        "lmbda=n / 100, **t.PLAIN)"
     )
     started = [
         subprocess.Popen([sys.executable, "-c", program, tmp_path, arm, Path(__file__).parent])
@@ -196,7 +253,7 @@ def test_weights_beyond_float16_are_refused(folder: Path) -> None:
     state = state_of(1)
     state["g_s.0.weight"] = state["g_s.0.weight"] * 1e9
     with pytest.raises(WeightsError, match=r"g_s\.0\.weight has values beyond float16"):
-        write_weights(folder, state, arm="x", lmbda=0.1, settings={}, provenance={})
+        write_weights(folder, state, arm="x", lmbda=0.1, **PLAIN)
 
 
 def test_every_shipped_file_loads_and_is_listed() -> None:

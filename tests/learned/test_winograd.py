@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark.learned.exact.hyper import _LARGEST_ACTIVATION, _on_grid
+from benchmark.learned.exact.grid import LARGEST_ACTIVATION, on_grid
 from benchmark.learned.exact.winograd import (
     INPUT_GROWTH,
     WEIGHT_BITS,
@@ -20,6 +22,7 @@ from benchmark.learned.exact.winograd import (
 
 Layer = type[Down] | type[Same] | type[Up]
 LAYERS: tuple[Layer, ...] = (Down, Same, Up)
+MINIMAL: Any = {"growth": INPUT_GROWTH * WEIGHT_GROWTH, "finer_bits": WEIGHT_BITS}
 SUMMED = {Down: (1, 2, 3), Same: (1, 2, 3), Up: (0, 2, 3)}
 
 
@@ -86,15 +89,15 @@ def test_sums_on_the_grid_are_exact(layer: Layer, spread: float) -> None:
     """Largest activations of both signs: both ways of computing give the same bits, hence the exact sum.
 
     Direct sums stay far below 2^52 units, so they are exact whatever their order; those of minimal filtering
-    go up to the bound that `_on_grid` keeps.
+    go up to the bound that `on_grid` keeps.
     """
     torch.manual_seed(2)
     size = (8, 12, 24)
-    x = torch.randint(0, 2, size).double() * (2 * _LARGEST_ACTIVATION) - _LARGEST_ACTIVATION
+    x = torch.randint(0, 2, size).double() * (2 * LARGEST_ACTIVATION) - LARGEST_ACTIVATION
     x[::2, ::3] += torch.randint(1, 1000, (4, 4, 24)) * -x[::2, ::3].sign()
     weight = taps(layer, 24, 10, torch.float32)
     weight *= torch.exp(spread * torch.randn_like(weight))
-    weight, bias = _on_grid(weight, torch.randn(10), SUMMED[layer])
+    weight, bias = on_grid(weight, torch.randn(10), SUMMED[layer], **MINIMAL)
     assert torch.equal(minimal(layer, x, weight, bias), direct(layer, x, weight, bias))
 
 
@@ -102,7 +105,7 @@ def test_the_proof_rests_on_the_grid() -> None:
     """Weights off the grid by less than one of its steps: the two ways no longer agree to the bit."""
     torch.manual_seed(3)
     x = torch.randint(-(2**24), 2**24, (8, 12, 24)).double()
-    weight, bias = _on_grid(taps(Same, 24, 10, torch.float32), torch.randn(10), SUMMED[Same])
+    weight, bias = on_grid(taps(Same, 24, 10, torch.float32), torch.randn(10), SUMMED[Same], **MINIMAL)
     weight *= 1 + 1e-9
     assert not torch.equal(minimal(Same, x, weight, bias), direct(Same, x, weight, bias))
 

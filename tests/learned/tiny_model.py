@@ -7,7 +7,15 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
+from benchmark.learned.coding.indices import IndexCoder
 from benchmark.learned.model import CodingModel
+from benchmark.learned.quantizers.trellis import Trellis
+
+NNCODEC8 = Trellis(
+    np.array([(0, 2), (7, 5), (1, 3), (6, 4), (2, 0), (5, 7), (3, 1), (4, 6)], np.uint8),
+    np.array([0, 1] * 4, np.uint8),
+)
+"""The eight states of NNCodec: a machine that the search has no straight code for."""
 
 IDENTITY = "c0ffee" * 10 + "beef"
 
@@ -34,3 +42,11 @@ def photograph_like(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]
     waves = [np.sin(rows * a + columns * b + c) for a, b, c in rng.uniform(0.0, 0.15, (3, 3))]
     image = 128 + 60 * np.stack(waves, axis=2) + 30 * ((rows + 2 * columns) % 61 > 30)[:, :, None]
     return np.clip(image + rng.normal(0, 4, image.shape), 0, 255).astype(np.uint8)
+
+
+def decoded(coder: IndexCoder, stream: bytes, scale_index: NDArray[np.uint8], seed: int) -> NDArray[np.int32]:
+    """Read a stream of one step to its end."""
+    reader = coder.read(stream)
+    indices = reader.step(scale_index)
+    reader.finish(seed)
+    return indices

@@ -19,7 +19,7 @@ import torch
 
 from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.learned.coding.indices import index_coder
-from benchmark.learned.quantizers.base import get_quantizer
+from benchmark.learned.quantizers import get_quantizer
 from benchmark.learned.tables import SCALE_TABLE
 
 with warnings.catch_warnings():
@@ -52,9 +52,9 @@ def main() -> None:
         settings = quantizer.default_settings()
         indices = quantizer.quantize(residual, scale_index, settings)
         coder = index_coder(name, settings)
-        stream = coder.encode(indices, scale_index, 1)
-        encode = milliseconds(lambda: coder.encode(indices, scale_index, 1), rounds)  # noqa: B023
-        decode = milliseconds(lambda: coder.decode(stream, scale_index, 1), rounds)  # noqa: B023
+        stream = coder.encode([indices], [scale_index], 1)
+        encode = milliseconds(lambda: coder.encode([indices], [scale_index], 1), rounds)  # noqa: B023
+        decode = milliseconds(lambda: coder.read(stream).step(scale_index), rounds)  # noqa: B023
         print(f"  constriction, {name:7} {encode:8.1f} {decode:8.1f} {len(stream):8}")
     compressai_times(np.rint(residual).astype(np.int32), scale_index, rounds)
 

@@ -15,7 +15,7 @@ import torch
 from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.learned.coding.bitstream import pack, unpack
 from benchmark.learned.model import CodingModel
-from benchmark.learned.quantizers.base import get_quantizer
+from benchmark.learned.quantizers import get_quantizer
 
 
 def peak_mib() -> float:

@@ -22,11 +22,12 @@ import torch
 from PIL import Image as PillowImage
 
 from benchmark.arrays import Image
-from benchmark.learned.architectures.mean_scale import network_from_state_dict
+from benchmark.learned.architectures.loading import load_foreign
 from benchmark.learned.coding.bitstream import pack, unpack
 from benchmark.learned.coding.indices import index_coder
 from benchmark.learned.model import CodingModel
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -72,7 +73,7 @@ def main() -> None:
     image = np.asarray(PillowImage.open(arguments.image).convert("RGB"))
     x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     theirs = plausible_network(x)
-    ours = CodingModel(network_from_state_dict(theirs.state_dict()), "00" * 32)
+    ours = CodingModel(load_foreign(theirs.state_dict()), "00" * 32)
     report(compare(theirs, ours, x, image, arguments.rounds))
     split(ours, image, arguments.rounds)
 
@@ -143,7 +144,7 @@ def split(model: CodingModel, image: Image, rounds: int) -> None:
         settings = get_quantizer(name).default_settings()
         coder = index_coder(name, QuantizerSettings(settings.delta))
         indices = get_quantizer(name).quantize(residual, scale_index, settings)
-        stream = coder.encode(indices, scale_index, 1)
+        stream = coder.encode([indices], [scale_index], 1)
         steps |= {
             f"{name}: quantize": lambda n=name, s=settings: get_quantizer(n).quantize(
                 residual, scale_index, s

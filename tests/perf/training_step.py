@@ -12,7 +12,8 @@ import warnings
 
 import torch
 
-from benchmark.learned.architectures.mean_scale import GDN, MeanScaleHyperprior
+from benchmark.learned.architectures.layers import GDN
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.training.objective import forward
 
 with warnings.catch_warnings():

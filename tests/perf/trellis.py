@@ -19,7 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.learned.quantizers.base import NAMES, Bytes, Indices, Tcq, _tcq_costs, get_quantizer
+from benchmark.arrays import I32, U8
+from benchmark.learned.quantizers import QUANTIZERS, get_quantizer
+from benchmark.learned.quantizers.tcq import Tcq, rate_costs
 from benchmark.learned.tables import SCALE_TABLE
 
 Floats = NDArray[np.float32]
@@ -102,7 +104,7 @@ def samples_per_second(
     return samples / min(seconds) * MEGA
 
 
-def c_search(residual: Floats, scale_index: Bytes, quantizer: Tcq) -> Callable[[], Indices] | None:
+def c_search(residual: Floats, scale_index: U8, quantizer: Tcq) -> Callable[[], I32] | None:
     """Return a call of the C search on these arrays, or None where there is no gcc."""
     gcc = shutil.which("gcc")
     if gcc is None:
@@ -116,13 +118,13 @@ def c_search(residual: Floats, scale_index: Bytes, quantizer: Tcq) -> Callable[[
     search = ctypes.CDLL(str(library)).search
     shutil.rmtree(folder)
     settings = quantizer.default_settings()
-    table, machine = _tcq_costs(quantizer.fit, settings), quantizer.machine
+    table, machine = rate_costs(quantizer.fit, settings), quantizer.machine
     arrays = (residual, scale_index, table.costs, table.start, table.last)
     before = np.ascontiguousarray(machine.predecessors())
     out = np.empty(residual.shape, np.int32)
     x, scale, costs, start, last = (ctypes.c_void_p(array.ctypes.data) for array in arrays)
 
-    def run() -> Indices:
+    def run() -> I32:
         search(
             x,
             scale,
@@ -133,7 +135,7 @@ def c_search(residual: Floats, scale_index: Bytes, quantizer: Tcq) -> Callable[[
             *residual.shape,
             machine.states,
             ctypes.c_void_p(before.ctypes.data),
-            ctypes.c_void_p(machine.quantizer.ctypes.data),
+            ctypes.c_void_p(machine.lattice.ctypes.data),
             ctypes.c_void_p(out.ctypes.data),
         )
         return out
@@ -141,7 +143,7 @@ def c_search(residual: Floats, scale_index: Bytes, quantizer: Tcq) -> Callable[[
     return run
 
 
-def measure(name: str, residual: Floats, scale_index: Bytes) -> str:
+def measure(name: str, residual: Floats, scale_index: U8) -> str:
     """Return the line of one quantizer."""
     quantizer = get_quantizer(name)
     settings = quantizer.default_settings()
@@ -171,7 +173,7 @@ def main() -> None:
     print(f"{CHANNELS} channels of {LENGTH} samples, millions of samples a second, best of {RUNS}")
     print("(one thread: by processor time; two threads: by the clock on the wall)")
     print(f"{'quantizer':10} {'1 thread':>9} {'2 threads':>9} {'C':>7} {'ratio':>6} {'dequantize':>11}")
-    for name in NAMES:
+    for name in QUANTIZERS.names():
         print(measure(name, residual, scale_index))
 
 

@@ -12,14 +12,16 @@ from report_small_run import EVIL, SmallRun
 
 from benchmark.analysis import Curve
 from benchmark.analysis.grid import Coverage
-from benchmark.report import captions
 from benchmark.report import read as request
 from benchmark.report.figures import layout
 from benchmark.report.figures.draw import draw_all
-from benchmark.report.figures.per_image import MAX_DOTS, swarm, thinned
+from benchmark.report.figures.per_image import MAX_DOTS, PER_IMAGE, swarm, thinned
+from benchmark.report.figures.picture import picture
+from benchmark.report.figures.plan import plan_plots
+from benchmark.report.figures.rd import RD
 from benchmark.report.savings import Savings
 from benchmark.report.style import COLOURS, MARKERS, styles
-from benchmark.report.tables import write as tables
+from benchmark.report.tables.rows import rows as table_rows
 
 
 def curve(label: str, rates: list[float], qualities: list[float]) -> Curve:
@@ -47,7 +49,7 @@ def test_figures_have_the_width_of_a_column(small_run: SmallRun) -> None:
 
 
 def test_captions_say_images_averaging_and_doubts(small_run: SmallRun) -> None:
-    caption = captions.rd(small_run.summary, ["psnr_rgb", "ms_ssim_rgb"])
+    caption = RD.caption(small_run.summary, ["psnr_rgb", "ms_ssim_rgb"])
     assert "4 images" in caption
     assert "arithmetic mean over images" in caption
     assert "-10 log10(1 - x)" in caption
@@ -59,10 +61,10 @@ def test_captions_say_of_which_curves_a_doubt_is() -> None:
     rows = request.read(asked, ["baseline", "baseline-tcq4"])
     summary = request.summarize_suite(asked, rows, "baseline", published=["none"])
     metrics = ["psnr_rgb", "ms_ssim_rgb"]
-    assert "75 %" not in captions.rd(summary, metrics)
-    said = captions.per_image(summary, metrics)
+    assert "75 %" not in RD.caption(summary, metrics)
+    said = PER_IMAGE.caption(summary, metrics)
     assert "baseline-tcq4 (PSNR: 9 of 24 images); baseline-tcq4 (MS-SSIM: 3 of 24 images): the two" in said
-    (row,) = tables.rows(summary, "psnr_rgb")
+    (row,) = table_rows(summary, "psnr_rgb")
     assert row.statuses == "overlap below 75 (9 of 24 images)"
 
 
@@ -88,25 +90,14 @@ def test_a_far_outlier_does_not_squeeze_the_others() -> None:
     assert layout.rd_window(short).rate[1] == pytest.approx(1.04)
 
 
-def test_a_legend_never_hides_a_curve() -> None:
-    diagonal = np.column_stack([np.linspace(0, 1, 500)] * 2)
-    box = layout.free_box(diagonal, 0.3, 0.3, [(1.0, 0.0), (0.0, 1.0)])
-    assert box is not None
-    assert not box.holds(diagonal, 0.0)
-    assert box.x > 0.5 > box.y
-    everywhere = np.random.default_rng(0).random((5000, 2))
-    assert layout.free_box(everywhere, 0.3, 0.3, [(1.0, 0.0)]) is None
-
-
-def test_close_curves_get_an_inset_and_apart_ones_none() -> None:
-    base = curve("a", [0.1, 0.3, 0.6, 1.0], [28, 31, 34, 37])
-    near = curve("b", [0.1, 0.3, 0.6, 1.0], [28.1, 31.1, 34.1, 37.1])
-    far = curve("c", [0.1, 0.3, 0.6, 1.0], [23, 26, 29, 32])
-    window = layout.rd_window([base, near, far])
-    region = layout.close_region([base, near, far], window)
-    assert region is not None
-    assert region.quality[1] - region.quality[0] < 0.3 * (window.quality[1] - window.quality[0])
-    assert layout.close_region([base, far], window) is None
+def test_a_legend_never_hides_a_curve(small_run: SmallRun) -> None:
+    for plot in plan_plots(small_run.summary):
+        canvas = picture(small_run.summary, plot)
+        for legend in canvas.legends:
+            box = legend.get_window_extent()
+            assert not any(box.overlaps(ax.get_tightbbox()) for ax in canvas.axes), plot.stem
+            assert canvas.bbox.y0 <= box.y0, plot.stem
+        assert all(ax.get_legend() is None for ax in canvas.axes)
 
 
 def test_dots_do_not_cover_one_another_until_the_strip_is_full() -> None:
@@ -140,19 +131,3 @@ def test_a_codec_far_off_does_not_press_the_savings_of_the_others_together() -> 
     assert whole.outside == whole.in_part == ()
     assert whole.rate[0] < 0
     assert whole.rate[1] > 30
-
-
-def test_free_place_agrees_with_a_search_by_hand() -> None:
-    rng = np.random.default_rng(3)
-    for _ in range(50):
-        samples = rng.random((60, 2))
-        width, height = rng.uniform(0.05, 0.3, 2)
-        box = layout.free_box(samples, width, height, [(1.0, 0.0)])
-        places = [
-            layout.Box(x, y, width, height)
-            for x in np.linspace(0.02, 0.98 - width, 28)
-            for y in np.linspace(0.02, 0.98 - height, 28)
-        ]
-        assert box is None or not box.holds(samples, 0.02)
-        roomy = [place for place in places if not place.holds(samples, 0.03)]
-        assert box is not None or not roomy

@@ -14,11 +14,10 @@ from benchmark.cli import build_app
 from benchmark.errors import AnalysisError
 from benchmark.gate.check import check
 from benchmark.gate.reference import promote
-from benchmark.report import captions
 from benchmark.report import read as request
 from benchmark.report.comparing import compare_text
-from benchmark.report.figures.draw import plan_plots
-from benchmark.report.figures.time import time_points
+from benchmark.report.figures.plan import plan_plots
+from benchmark.report.figures.time import TIME, time_points
 from benchmark.report.page.kept import viewer_data
 from benchmark.results.store import read_results
 
@@ -151,7 +150,7 @@ def test_a_codec_without_a_bd_rate_is_named_below_the_time_plot(bench: Bench) ->
     asked = request.find("s", results.parent)
     summary = request.summarize_suite(asked, request.read(asked), "jpeg")
     assert set(time_points(summary, "psnr_rgb")) == {"jpeg", "webp"}
-    assert "No BD-rate, not shown: null." in captions.times(summary, "psnr_rgb")
+    assert "No BD-rate, not shown: null." in TIME.caption(summary, ["psnr_rgb"])
     assert {"time", "time-wide"} <= {plot.stem for plot in plan_plots(summary)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,14 +20,16 @@ from benchmark.report import read as request
 from benchmark.report import write
 from benchmark.report.page import kept
 from benchmark.report.savings import SAMPLES
-from benchmark.report.tables import write as tables
+from benchmark.report.tables.latex import latex, latex_text
+from benchmark.report.tables.markdown import markdown
+from benchmark.report.tables.text import number
 
 
 def test_numbers() -> None:
-    assert tables.number(-1.234, signed=True) == "\u22121.23"
-    assert tables.number(1.236, signed=True) == "+1.24"
-    assert tables.number(-0.001, signed=True) == "0.00"
-    assert tables.number(None) == tables.number(float("nan")) == "\u2013"
+    assert number(-1.234, signed=True) == "\u22121.23"
+    assert number(1.236, signed=True) == "+1.24"
+    assert number(-0.001, signed=True) == "0.00"
+    assert number(None) == number(float("nan")) == "\u2013"
 
 
 def test_tidy_parquet_repeats_the_analysis(small_run: SmallRun) -> None:
@@ -60,7 +63,26 @@ def test_every_table_names_codecs_images_and_averaging(small_run: SmallRun) -> N
 
 
 def test_latex_escapes() -> None:
-    assert tables.latex_text("a_b & 50% {x}\\") == r"a\_b \& 50\% \{x\}\textbackslash{}"
+    assert latex_text("a_b & 50% {x}\\") == r"a\_b \& 50\% \{x\}\textbackslash{}"
+    assert latex_text("$#~^<>|\u2212\u2013\n") == (
+        r"\$\#\textasciitilde{}\textasciicircum{}\textless{}\textgreater{}\textbar{}$-$-- "
+    )
+    assert latex_text("é \u0142 \u03a9 \u4e2d") == r"\'e \l{} \ensuremath{\Omega} " + "\u4e2d"
+
+
+@pytest.mark.parametrize("name", ["[a] | b", "*a_b", "{x} ~ ^"])
+def test_a_name_stays_one_cell_of_its_row(small_run: SmallRun, name: str) -> None:
+    frame = small_run.frame.copy()
+    frame["codec"] = frame["codec"].replace("webp", name)
+    asked = request.find("small", small_run.results.parent)
+    summary = request.summarize_suite(asked, frame, "jpeg")
+    lines = [line for line in latex(summary, "psnr_rgb").splitlines() if line.endswith(r"\\")]
+    assert len(lines) == 3
+    assert not any(line.startswith(("[", "*")) for line in lines), "an option of the line before"
+    assert {line.count(" & ") for line in lines} == {6}
+    assert any(line.removeprefix("{}").startswith(latex_text(name)) for line in lines)
+    table = [line for line in markdown(summary).splitlines() if line.startswith("| ")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {13}
 
 
 def test_savings_agree_with_the_analysis_and_lie_in_their_band(small_run: SmallRun) -> None:
@@ -167,7 +189,7 @@ class TestCommands:
         done = CliRunner().invoke(build_app(), ["compare", "webp", "jpeg", *results, "--metric", "psnr_rgb"])
         assert done.exit_code == 0, done.output
         value = compare(small_run.frame, "webp", "jpeg").mean_curve.rate.value
-        assert tables.number(value, signed=True) in done.output
+        assert number(value, signed=True) in done.output
         same = [str(small_run.results), str(small_run.results), "--codec", "jpeg"]
         done = CliRunner().invoke(build_app(), ["compare", *same])
         assert done.exit_code == 0, done.output

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from benchmark.learned.coding.indices import IndexCoder
-from benchmark.learned.quantizers.base import QuantizerSettings, get_quantizer
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.tables import SCALE_TABLE
 from benchmark.training.coding import LoopQuantizer
 
@@ -35,7 +36,7 @@ def test_values_are_the_decoders_and_bits_the_coders(name: str) -> None:
     assert torch.equal(y_hat, expected)
     coder = IndexCoder(quantizer, settings)
     assert float(bits) == pytest.approx(coder.entropy_bits(indices, index), rel=1e-5)
-    assert 8 * len(coder.encode(indices, index, 1)) == pytest.approx(float(bits), rel=0.02)
+    assert 8 * len(coder.encode([indices], [index], 1)) == pytest.approx(float(bits), rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["scalar", "tcq8"])

@@ -96,7 +96,7 @@ def _contains(image: Image, patch: Image) -> bool:
 
 
 def test_held_out_crops_are_multiples_of_64(photographs: Path) -> None:
-    crops = load_held_out(split_photographs(photographs).held_out, "cpu")
+    crops = load_held_out(split_photographs(photographs).held_out, "cpu", 64)
     assert [tuple(x.shape) for x in crops] == [(1, 3, 64, 128)] * 2
     assert 0 <= float(crops[0].min()) < float(crops[0].max()) <= 1
 

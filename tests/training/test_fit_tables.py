@@ -7,24 +7,27 @@ import pytest
 import torch
 
 from benchmark.learned.coding.indices import IndexCoder
-from benchmark.learned.quantizers.base import FittedQuantizer, QuantizerSettings, get_quantizer
-from benchmark.learned.quantizers.fits import FITS, OCTAVES, SCALE_KNOTS, SCALE_STEP, Fit
+from benchmark.learned.quantizers import get_quantizer
+from benchmark.learned.quantizers.base import QuantizerSettings
+from benchmark.learned.quantizers.fits import OCTAVES, SCALE_KNOTS, SCALE_STEP, Fit
+from benchmark.learned.quantizers.fitted import FittedQuantizer
 from benchmark.learned.tables import SCALE_TABLE, SCALES
 from benchmark.training.fit_tables import (
     _MAGNITUDES,
     _expanded,
     _log2_magnitudes,
+    fitted,
     most_likely,
     start_of,
-    with_fit,
 )
 
+FITS = {name: quantizer.fit for name, quantizer in fitted().items()}
 NAMES = sorted(FITS)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_numbers_have_the_shape_that_their_reader_expects(name: str) -> None:
-    fit, quantizers = FITS[name], get_quantizer(name).quantizers
+    fit, quantizers = FITS[name], get_quantizer(name).lattices
     for rows in (fit.narrowing, fit.wide_weight, fit.zero_log_odds):
         assert [len(row) for row in rows] == [OCTAVES] * quantizers
     assert len(fit.stretch) == len(fit.shift) == SCALE_KNOTS
@@ -49,7 +52,7 @@ def test_the_fitted_formula_is_that_of_the_coder(name: str) -> None:
 
 def test_most_likely_finds_what_the_counts_were_drawn_from() -> None:
     truth = FITS["rdoq"]
-    pmf = with_fit("rdoq", truth).pmf_tables(QuantizerSettings(1.0))
+    pmf = fitted()["rdoq"].refitted(truth).pmf_tables(QuantizerSettings(1.0))
     rng = np.random.default_rng(0)
     counts = np.zeros((1, SCALES, _MAGNITUDES + 2))
     for scale in range(40):
@@ -64,7 +67,7 @@ def test_most_likely_finds_what_the_counts_were_drawn_from() -> None:
 
 def _bits(fit: Fit, counts: np.ndarray) -> float:
     """Return the bits that `counts` of magnitudes take with step 1; none is an escape."""
-    quantizer = with_fit("rdoq", fit)
+    quantizer = fitted()["rdoq"].refitted(fit)
     indices = np.repeat(np.tile(np.arange(counts.shape[2]), SCALES), counts[0].ravel().astype(int))
     scales = np.repeat(np.repeat(np.arange(SCALES), counts.shape[2]), counts[0].ravel().astype(int))
     coder = IndexCoder(quantizer, QuantizerSettings(1.0))

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -22,9 +21,11 @@ from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.training.checkpoint import read_checkpoint
 from benchmark.training.objective import forward
 from benchmark.training.recipe import TrainRecipe, load_recipe
+from benchmark.training.rules import PROXIES, ROUND, Rule
 from benchmark.training.sources import open_source
 from benchmark.training.train import train
 
+SIZES = {"N": 4, "M": 8}
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,8 +35,8 @@ def tensors_of(path: Path) -> dict[str, torch.Tensor]:
 
 
 def test_training_lowers_the_held_out_cost(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
-    short = load_recipe(TrainRecipe, str(recipe_file), linear_branch=False, steps=1, learning_rate=1e-9)
-    longer = load_recipe(TrainRecipe, str(recipe_file), linear_branch=False, steps=60)
+    short = load_recipe(TrainRecipe, str(recipe_file), network=SIZES, steps=1, learning_rate=1e-9)
+    longer = load_recipe(TrainRecipe, str(recipe_file), network=SIZES, steps=60)
     start = read_checkpoint(train(short, photographs, tmp_path / "short"))[2].validations[-1]
     _, adam, course, about = read_checkpoint(train(longer, photographs, tmp_path / "long"))
     assert course.validations[-1]["cost"] < 0.8 * start["cost"]
@@ -162,9 +163,9 @@ def test_the_checkpoint_tells_where_a_training_went_on(
 def test_a_start_of_another_structure_is_refused_with_the_recipes_fields(
     recipe_file: Path, photographs: Path, tmp_path: Path
 ) -> None:
-    plain = load_recipe(TrainRecipe, str(recipe_file), linear_branch=False)
+    plain = load_recipe(TrainRecipe, str(recipe_file), network=SIZES)
     start = open_source(str(train(plain, photographs, tmp_path / "plain")))
-    with pytest.raises(WeightsError, match=r"not the network of the recipe \(N 4, M 8, linear_branch True\)"):
+    with pytest.raises(WeightsError, match=r"not the network of the recipe \(.*M 8, linear_branch True\)"):
         train(load_recipe(TrainRecipe, str(recipe_file)), photographs, tmp_path / "out", start=start)
 
 
@@ -191,7 +192,7 @@ def _network_and_image() -> tuple[MeanScaleHyperprior, torch.Tensor]:
 @pytest.mark.parametrize("proxy", ["noise", "ste", "mixed"])
 def test_every_proxy_gives_every_part_a_gradient(proxy: str) -> None:
     network, x = _network_and_image()
-    result = forward(network, x, proxy, low_precision=False)  # type: ignore[arg-type]
+    result = forward(network, x, PROXIES[proxy], low_precision=False)
     result.cost(0.01).backward()  # type: ignore[no-untyped-call]
     without = [name for name, p in network.named_parameters() if p.grad is None or not bool(p.grad.any())]
     assert without == ["entropy_bottleneck.quantiles"]
@@ -200,8 +201,8 @@ def test_every_proxy_gives_every_part_a_gradient(proxy: str) -> None:
 def test_ste_and_mixed_see_rounded_latents_and_noise_does_not() -> None:
     network, x = _network_and_image()
     with torch.no_grad():
-        proxies: tuple[Any, ...] = ("round", "ste", "mixed", "noise")
-        of = {proxy: forward(network, x, proxy, low_precision=False) for proxy in proxies}
+        rules: dict[str, Rule] = {"round": ROUND, **PROXIES}
+        of = {name: forward(network, x, rule, low_precision=False) for name, rule in rules.items()}
     exact = float(of["round"].mse)
     assert float(of["ste"].mse) == pytest.approx(exact, rel=1e-5)
     assert float(of["mixed"].mse) == pytest.approx(exact, rel=1e-5)
@@ -214,7 +215,7 @@ def test_low_precision_is_near_full_precision() -> None:
     network = MeanScaleHyperprior(16, 24, linear_branch=True).eval()
     x = torch.rand(1, 3, 128, 128)
     with torch.no_grad():
-        full, low = (forward(network, x, "round", low_precision=p) for p in (False, True))
+        full, low = (forward(network, x, ROUND, low_precision=p) for p in (False, True))
     assert float(low.bpp) == pytest.approx(float(full.bpp), rel=0.01)
     assert float(low.mse) == pytest.approx(float(full.mse), rel=0.01)
 

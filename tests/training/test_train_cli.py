@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 from benchmark.cli import build_app
 from benchmark.errors import BenchError
 from benchmark.images import load_image
-from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior, trained_state
+from benchmark.learned.architectures.loading import trained_state
+from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.learned.codec import LearnedCodec
-from benchmark.learned.quantizers.base import get_quantizer
+from benchmark.learned.quantizers import get_quantizer
 from benchmark.learned.weights import load_model
 from benchmark.results.store import read_results
 

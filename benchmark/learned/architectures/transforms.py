@@ -1,17 +1,19 @@
-"""Image to latents and latents to image, strip by strip: the transforms as encoder and decoder run them."""
+"""Image to latents and latents to image, as encoder and decoder run them: on any threads, the same pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.arrays import F32, U8
-from benchmark.learned.architectures.mean_scale import GDN, MeanScaleHyperprior
+from benchmark.learned.architectures.layers import GDN
 from benchmark.learned.exact.strips import (
+    Stage,
     Then,
     Workers,
     by_strips,
@@ -23,55 +25,101 @@ from benchmark.learned.exact.strips import (
 )
 from benchmark.learned.exact.winograd import Down, Up
 
-LATENT_STRIDE = 16
-"""Pixels per latent along one axis."""
+if TYPE_CHECKING:
+    from benchmark.learned.architectures.base import Architecture
+
 _STRIP_LATENTS = 8
 """Latent rows at once. The decoder's sums may depend on it in the last bit: it is part of the format."""
 
 
-class Transforms:
-    """g_a, h_a and g_s of one network, with GDN parameters, layouts and phases computed beforehand."""
+class Transforms(Protocol):
+    """Analysis and synthesis of whole images; the number of threads has no influence on a bit of either."""
 
-    def __init__(self, network: MeanScaleHyperprior) -> None:
+    def analysis(self, image: U8) -> tuple[Tensor, Tensor | None]:
+        """Return y, float32 [1, M, h, w], and z, float32 [1, N, ...] or None.
+
+        `image` is uint8 [height, width, 3], sides multiples of the architecture's `image_multiple`.
+        """
+
+    def synthesis(self, y_hat: F32) -> U8:
+        """Return the image, uint8 [height, width, 3], of latents float32 [M, h, w]."""
+
+
+class WholeImage:
+    """The network as it is, on the whole image and one thread: memory grows with the image."""
+
+    def __init__(self, network: Architecture) -> None:
         self._network = network
-        with torch.inference_mode():
-            a, s = cast(Any, network.g_a), cast(Any, network.g_s)
-            self._analysis = [
-                down(a[0], _gdn(a[1])),
-                minimal(Down(a[2].weight, a[2].bias), _gdn(a[3])),
-                minimal(Down(a[4].weight, a[4].bias), _gdn(a[5])),
-                minimal(Down(a[6].weight, a[6].bias)),
-            ]
-            self._synthesis = [
-                minimal(Up(s[0].weight, s[0].bias), _gdn(s[1])),
-                minimal(Up(s[2].weight, s[2].bias), _gdn(s[3])),
-                minimal(Up(s[4].weight, s[4].bias), _gdn(s[5])),
-                up_phases(s[6]),
-            ]
 
     @torch.inference_mode()
-    def analysis(self, image: U8) -> tuple[Tensor, Tensor]:
-        """Return y, float32 [1, M, height/16, width/16], and z, float32 [1, N, height/64, width/64].
+    def analysis(self, image: U8) -> tuple[Tensor, Tensor | None]:
+        """Return y and z (see `Transforms`)."""
+        with workers():
+            y = self._network.analysis(_to_tensor(image).permute(2, 0, 1)[None])
+            return y, self._network.hyper_analysis(y)
 
-        `image` is uint8 [height, width, 3], sides multiples of 64.
-        """
-        strips = (_to_tensor(rows) for rows in _split(image, _STRIP_LATENTS * LATENT_STRIDE))
+    @torch.inference_mode()
+    def synthesis(self, y_hat: F32) -> U8:
+        """Return the image (see `Transforms`)."""
+        with workers():
+            x_hat = self._network.synthesis(torch.from_numpy(y_hat)[None])[0].permute(1, 2, 0)
+        return _to_pixels(x_hat).contiguous().numpy()
+
+
+@dataclass(frozen=True)
+class LinearBranch:
+    """A convolution whose stride is its kernel's size beside the analysis, its transpose beside synthesis."""
+
+    to_latents: nn.Conv2d
+    to_pixels: nn.ConvTranspose2d
+
+
+class Strips:
+    """Chains of 5x5 layers of stride 2 with GDN between them, strip by strip: bounded memory.
+
+    `analysis_chain` goes from RGB to latents, `synthesis_chain` back to RGB, both as nn.Sequential has them;
+    GDN parameters, layouts and phases are computed beforehand. One latent stands for 2^layers pixels a side.
+    """
+
+    def __init__(
+        self,
+        analysis_chain: nn.Sequential,
+        synthesis_chain: nn.Sequential,
+        hyper_analysis: Callable[[Tensor], Tensor | None],
+        linear: LinearBranch | None,
+    ) -> None:
+        self._hyper_analysis, self._linear = hyper_analysis, linear
+        with torch.inference_mode():
+            first, *others = _with_gdn(analysis_chain)
+            self._analysis = [down(first[0], cast(Then, first[1]))]
+            self._analysis += [minimal(Down(layer.weight, layer.bias), then) for layer, then in others]
+            *others, last = _with_gdn(synthesis_chain)
+            self._synthesis: list[Stage] = [
+                minimal(Up(layer.weight, layer.bias), then) for layer, then in others
+            ]
+            self._synthesis.append(up_phases(last[0]))
+        self._stride = 2 ** len(self._analysis)
+
+    @torch.inference_mode()
+    def analysis(self, image: U8) -> tuple[Tensor, Tensor | None]:
+        """Return y and z (see `Transforms`)."""
+        strips = (_to_tensor(rows) for rows in _split(image, _STRIP_LATENTS * self._stride))
         with workers() as threads:
             y = torch.cat(list(by_strips(self._analysis, strips, threads))).permute(2, 0, 1)[None]
-            if self._network.linear_branch:
-                self._add_linear_analysis(image, y)
-        return y, self._network.hyper_analysis(y)
+            if self._linear is not None:
+                self._add_linear_analysis(image, y, self._linear.to_latents)
+        return y, self._hyper_analysis(y)
 
-    def _add_linear_analysis(self, image: U8, y: Tensor) -> None:
+    def _add_linear_analysis(self, image: U8, y: Tensor, to_latents: nn.Conv2d) -> None:
         top = 0
-        for rows in _split(image, _STRIP_LATENTS * LATENT_STRIDE):
-            added = self._network.g_a_linear(_to_tensor(rows).permute(2, 0, 1)[None])
+        for rows in _split(image, _STRIP_LATENTS * self._stride):
+            added = to_latents(_to_tensor(rows).permute(2, 0, 1)[None])
             y[:, :, top : top + added.shape[2]] += added
             top += added.shape[2]
 
     @torch.inference_mode()
     def synthesis(self, y_hat: F32) -> U8:
-        """Return the image, uint8 [16 * h, 16 * w, 3], of latents float32 [M, h, w].
+        """Return the image (see `Transforms`).
 
         The number of threads has no influence on the pixels, as it would have on a convolution that oneDNN
         runs on several: the last bit of a sum decides some pixels.
@@ -81,23 +129,23 @@ class Transforms:
 
     def _synthesis_in_order(self, y_hat: F32, threads: Workers) -> U8:
         _, height, width = y_hat.shape
-        image = np.empty((height * LATENT_STRIDE, width * LATENT_STRIDE, 3), np.uint8)
+        image = np.empty((height * self._stride, width * self._stride, 3), np.uint8)
         latents = torch.from_numpy(y_hat).permute(1, 2, 0)
-        linear = _RowQueue(self._linear_synthesis(latents)) if self._network.linear_branch else None
+        linear = None if self._linear is None else _RowQueue(_linear_rows(latents, self._linear.to_pixels))
         row = 0
         for phases in by_strips(self._synthesis, torch.split(latents, _STRIP_LATENTS), threads):
             x_hat = _interleave(phases)
             if linear is not None:
                 x_hat += linear.take(x_hat.shape[0])
-            pixels = x_hat.mul_(255.0).round_().clamp_(0.0, 255.0).to(torch.uint8)
-            image[row : row + x_hat.shape[0]] = pixels.numpy()
+            image[row : row + x_hat.shape[0]] = _to_pixels(x_hat).numpy()
             row += x_hat.shape[0]
         return image
 
-    def _linear_synthesis(self, latents: Tensor) -> Iterator[Tensor]:
-        """Yield the linear branch's part of the image, float32 [rows, width, 3], strip by strip."""
-        for strip in torch.split(latents, _STRIP_LATENTS):
-            yield self._network.g_s_linear(strip.permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+
+def _linear_rows(latents: Tensor, to_pixels: nn.ConvTranspose2d) -> Iterator[Tensor]:
+    """Yield the linear branch's part of the image, float32 [rows, width, 3], strip by strip."""
+    for strip in torch.split(latents, _STRIP_LATENTS):
+        yield to_pixels(strip.permute(2, 0, 1)[None])[0].permute(1, 2, 0)
 
 
 class _RowQueue:
@@ -115,6 +163,17 @@ class _RowQueue:
         return rows[:amount]
 
 
+def _with_gdn(chain: nn.Sequential) -> list[tuple[Any, Then | None]]:
+    """Return each convolution of the chain with the GDN that follows it, if one does."""
+    found: list[tuple[Any, Then | None]] = []
+    for layer in cast("Sequence[Any]", chain):
+        if isinstance(layer, GDN):
+            found[-1] = (found[-1][0], _gdn(layer))
+        else:
+            found.append((layer, None))
+    return found
+
+
 def _gdn(layer: GDN) -> Then:
     return divisive_normalization(
         layer.gamma_reparam(layer.gamma), layer.beta_reparam(layer.beta), inverse=layer.inverse
@@ -129,6 +188,11 @@ def _split(image: U8, rows: int) -> Iterator[U8]:
 def _to_tensor(rows: U8) -> Tensor:
     """Return float32 [rows, width, 3] in [0, 1]."""
     return torch.from_numpy(rows).float().div_(255.0)
+
+
+def _to_pixels(x_hat: Tensor) -> Tensor:
+    """Return uint8 of float32 in [0, 1], rounded, in place."""
+    return x_hat.mul_(255.0).round_().clamp_(0.0, 255.0).to(torch.uint8)
 
 
 def _interleave(phases: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass
 
 from benchmark.errors import BitstreamError
+from benchmark.learned.quantizers import find_stream_id, get_quantizer
 
 MAGIC = b"bLC"
 VERSION = 2
@@ -16,17 +17,6 @@ LARGEST_SIDE = 2**16 - 1
 LARGEST_PIXELS = 2**27
 """134 megapixels: decoding one takes minutes and less than 8 GB."""
 
-QUANTIZER_IDS = {
-    "scalar": 0,
-    "deadzone": 1,
-    "rdoq": 2,
-    "tcq4": 3,
-    "tcq8": 4,
-    "rdoq-expanded": 5,
-    "tcq4-expanded": 6,
-    "tcq8-expanded": 7,
-}
-_QUANTIZER_NAMES = {number: name for name, number in QUANTIZER_IDS.items()}
 
 _FIXED = struct.Struct(f"<3sB{MODEL_ID_BYTES}sBf")
 _CHECKSUM = struct.Struct("<I")
@@ -63,7 +53,7 @@ def stored_delta(delta: float) -> float:
 def head(header: Header, hyper_stream: bytes) -> bytes:
     """Return all that stands before the latent stream."""
     return (
-        _FIXED.pack(MAGIC, VERSION, header.model_id, QUANTIZER_IDS[header.quantizer], header.delta)
+        _FIXED.pack(MAGIC, VERSION, header.model_id, get_quantizer(header.quantizer).stream_id, header.delta)
         + _varint(header.width)
         + _varint(header.height)
         + _varint(len(hyper_stream))
@@ -98,8 +88,11 @@ def unpack(data: bytes) -> Container:
     body = data[: -_CHECKSUM.size]
     if _CHECKSUM.pack(zlib.crc32(body)) != data[-_CHECKSUM.size :]:
         raise BitstreamError("the checksum does not match: the stream is truncated or was altered")
-    if quantizer_id not in _QUANTIZER_NAMES:
-        raise BitstreamError(f"the stream names quantizer {quantizer_id}, which does not exist")
+    quantizer = find_stream_id(quantizer_id)
+    if quantizer is None:
+        raise BitstreamError(
+            f"the stream names quantizer {quantizer_id}, which does not exist here; a package may be missing"
+        )
     if not 2.0**-10 <= delta <= 2.0**10:
         raise BitstreamError(f"the stream has a quantizer step of {delta}: outside 1/1024 to 1024")
     width, at = _read_varint(body, _FIXED.size, "width")
@@ -110,7 +103,7 @@ def unpack(data: bytes) -> Container:
         raise BitstreamError(
             f"a hyper-latent stream of {hyper_bytes} bytes cannot be in {len(body) - at} bytes"
         )
-    header = Header(model_id, width, height, _QUANTIZER_NAMES[quantizer_id], delta)
+    header = Header(model_id, width, height, quantizer.name, delta)
     return Container(header, body[at : at + hyper_bytes], body[at + hyper_bytes :])
 
 

@@ -150,18 +150,19 @@ def minimal(layer: Down | Up | Same, then: Then | None = None) -> Stage:
     return Stage(run, layer.channels, layer.above, layer.below, layer.step, layer.made)
 
 
-def down(layer: nn.Conv2d, then: Then) -> Stage:
+def down(layer: nn.Conv2d, then: Then | None = None) -> Stage:
     """Return the stage of a 5x5 convolution of stride 2 and padding 2 from few channels, then `then`."""
     weight, bias = _channels_last(layer.weight), layer.bias
 
     def run(x: Tensor, out: Tensor) -> None:
         out.copy_(_rows_last(functional.conv2d(_image(x), weight, bias, stride=2, padding=(0, 2))))
-        then(out)
+        if then is not None:
+            then(out)
 
     return Stage(run, layer.out_channels, 2, 1, 2)
 
 
-def up(weight: Tensor, bias: Tensor, then: Then) -> Stage:
+def up(weight: Tensor, bias: Tensor, then: Then | None = None) -> Stage:
     """Return the stage of a 5x5 transposed convolution of stride 2, padding 2, output padding 1, then `then`.
 
     Vertical padding 4 crops what the row above and the row below the strip give outside it.
@@ -173,7 +174,8 @@ def up(weight: Tensor, bias: Tensor, then: Then) -> Stage:
             _image(x), weight, bias, stride=2, padding=(4, 2), output_padding=1
         )
         out.copy_(_rows_last(made))
-        then(out)
+        if then is not None:
+            then(out)
 
     return Stage(run, weight.shape[1], 1, 1, 1, 2)
 

@@ -6,7 +6,7 @@ of the lattice, then the trellis; at the end the survivors are traced back. What
 a sample: one decision bit for each state, and which candidate won in each subset.
 
 The subsets are even and odd indices of Q0 (lattice points 0 and 2 modulo 4) and of Q1 (3 and 1), numbered
-2 * quantizer + parity. In each, candidates are the nearest point below |u|, the nearest above, and zero on
+2 * lattice + parity. In each, candidates are the nearest point below |u|, the nearest above, and zero on
 the even side: `low`, `high`, `zero`, coded 1, 2, 0. No fast-math here: `_magnitudes` must find the candidates
 that `_subset_costs` meant, to the bit.
 """
@@ -22,7 +22,9 @@ from benchmark.jit import compile_kernel
 LANES = 16
 _TILE = 64
 _SPAN = _TILE * LANES
-_MOST_STATES = 8
+MOST_STATES = 8
+NOT_WIRED, FOUR, EIGHT = 0, 4, 8
+"""Machines whose step is straight code below; any other walks its links."""
 _FAR = np.float32(1e30)
 _QUARTER = np.float32(0.25)
 _ONE, _TWO, _THREE, _FOUR = np.float32(1), np.float32(2), np.float32(3), np.float32(4)
@@ -100,8 +102,29 @@ def _subset_costs(magnitude: F32, row: I32, end: I32, costs: F32, count: int, be
 
 
 @compile_kernel(nogil=True)
-def _step8(cost: F32, best: F32, at: int, decisions: U8) -> None:
+def _step(
+    cost: F32, best: F32, at: int, states: int, links: np.uint64, lattice_bits: np.uint64, decisions: U8
+) -> None:
     """Extend all paths by one position; bit s of a decision says that the upper predecessor of s won."""
+    one, two, three, four, eight = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4), np.uint64(8)
+    before, low_four = cost[: states * LANES].copy(), np.uint64(15)
+    decisions[:] = 0
+    for s in range(states):
+        lower = (links >> (eight * np.uint64(s))) & low_four
+        upper = (links >> (eight * np.uint64(s) + four)) & low_four
+        state0, state1 = lower & np.uint64(7), upper & np.uint64(7)
+        subset0 = np.int64(two * ((lattice_bits >> state0) & one) + (lower >> three))
+        subset1 = np.int64(two * ((lattice_bits >> state1) & one) + (upper >> three))
+        for lane in range(LANES):
+            x = before[np.int64(state0) * LANES + lane] + best[_SPAN * subset0 + at + lane]
+            y = before[np.int64(state1) * LANES + lane] + best[_SPAN * subset1 + at + lane]
+            cost[s * LANES + lane] = min(x, y)
+            decisions[lane] |= np.uint8((1 << s) if y < x else 0)
+
+
+@compile_kernel(nogil=True)
+def _step8(cost: F32, best: F32, at: int, decisions: U8) -> None:
+    """Extend all paths by one position, with the eight states of ECM."""
     for lane in range(LANES):
         even0, odd0 = best[at + lane], best[_SPAN + at + lane]
         even1, odd1 = best[2 * _SPAN + at + lane], best[3 * _SPAN + at + lane]
@@ -134,7 +157,7 @@ def _step8(cost: F32, best: F32, at: int, decisions: U8) -> None:
 
 @compile_kernel(nogil=True)
 def _step4(cost: F32, best: F32, at: int, decisions: U8) -> None:
-    """Extend all paths by one position, with four states."""
+    """Extend all paths by one position, with the four states of VVC."""
     for lane in range(LANES):
         even0, odd0 = best[at + lane], best[_SPAN + at + lane]
         even1, odd1 = best[2 * _SPAN + at + lane], best[3 * _SPAN + at + lane]
@@ -154,14 +177,26 @@ def _step4(cost: F32, best: F32, at: int, decisions: U8) -> None:
 
 
 @compile_kernel(nogil=True)
-def _forward(cost: F32, best: F32, decisions: U8, states: int, position: int, count: int) -> None:
+def _forward(
+    cost: F32,
+    best: F32,
+    decisions: U8,
+    states: int,
+    wired: int,
+    links: np.uint64,
+    lattice_bits: np.uint64,
+    position: int,
+    count: int,
+) -> None:
     """Walk one tile, then take each channel's least cost off, so that float32 stays exact enough."""
     for t in range(count):
         here = decisions[(position + t) * LANES : (position + t + 1) * LANES]
-        if states == 8:
+        if wired == EIGHT:
             _step8(cost, best, t * LANES, here)
-        else:
+        elif wired == FOUR:
             _step4(cost, best, t * LANES, here)
+        else:
+            _step(cost, best, t * LANES, states, links, lattice_bits, here)
     for lane in range(LANES):
         least = cost[lane]
         for s in range(1, states):
@@ -172,7 +207,7 @@ def _forward(cost: F32, best: F32, decisions: U8, states: int, position: int, co
 
 @compile_kernel(nogil=True)
 def _trace_back(
-    cost: F32, decisions: U8, chosen: U8, states: int, links: np.uint64, quantizer_bits: np.uint64
+    cost: F32, decisions: U8, chosen: U8, states: int, links: np.uint64, lattice_bits: np.uint64
 ) -> None:
     """Follow each channel's best path to its start; leave candidate + 4 * subset of that path in `chosen`."""
     one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
@@ -189,7 +224,7 @@ def _trace_back(
             upper = (np.uint64(decisions[i]) >> s) & one
             link = (links >> (np.uint64(8) * s + four * upper)) & np.uint64(15)
             s = link & np.uint64(7)
-            subset = two * ((quantizer_bits >> s) & one) + (link >> three)
+            subset = two * ((lattice_bits >> s) & one) + (link >> three)
             candidate = (np.uint64(chosen[i]) >> (two * subset)) & three
             state[lane] = s
             chosen[i] = np.uint8(candidate + four * subset)
@@ -203,8 +238,8 @@ def _magnitudes(residual: F32, inverse: np.float32, first: int, chosen: U8, indi
         for t in range(length):
             x = residual[first + lane, t]
             choice = np.int32(chosen[t * LANES + lane])
-            candidate, parity, quantizer = choice & 3, (choice >> 2) & 1, choice >> 3
-            step = np.int32((abs(x) * inverse + np.float32(2 * parity + quantizer)) * _QUARTER)
+            candidate, parity, lattice = choice & 3, (choice >> 2) & 1, choice >> 3
+            step = np.int32((abs(x) * inverse + np.float32(2 * parity + lattice)) * _QUARTER)
             k = np.int32(2 * step - parity + (candidate & 2))
             k = k if candidate != 0 else np.int32(0)
             indices[first + lane, t] = -k if x < 0 else k
@@ -219,8 +254,9 @@ def search_blocks(
     start: I32,
     last: I32,
     states: int,
+    wired: int,
     links: np.uint64,
-    quantizer_bits: np.uint64,
+    lattice_bits: np.uint64,
     first_block: int,
     end_block: int,
     indices: I32,
@@ -230,7 +266,7 @@ def search_blocks(
     magnitude = np.empty(_SPAN, np.float32)
     row, end = np.empty(_SPAN, np.int32), np.empty(_SPAN, np.int32)
     best = np.empty(4 * _SPAN, np.float32)
-    cost = np.empty(_MOST_STATES * LANES, np.float32)
+    cost = np.empty(MOST_STATES * LANES, np.float32)
     chosen, decisions = np.empty(length * LANES, np.uint8), np.empty(length * LANES, np.uint8)
     for block in range(first_block, end_block):
         first = block * LANES
@@ -241,6 +277,6 @@ def search_blocks(
             here = chosen[position * LANES : (position + count) * LANES]
             _load(residual, scale_index, inverse, start, last, first, position, count, magnitude, row, end)
             _subset_costs(magnitude, row, end, costs, count, best, here)
-            _forward(cost, best, decisions, states, position, count)
-        _trace_back(cost, decisions, chosen, states, links, quantizer_bits)
+            _forward(cost, best, decisions, states, wired, links, lattice_bits, position, count)
+        _trace_back(cost, decisions, chosen, states, links, lattice_bits)
         _magnitudes(residual, inverse, first, chosen, indices)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.arrays import F32, I32, U8
+from benchmark.errors import UsageError
 from benchmark.jit import compile_kernel
 from benchmark.learned.quantizers import kernel as trellis_kernel
-from benchmark.learned.quantizers.kernel import LANES
+from benchmark.learned.quantizers.kernel import EIGHT, FOUR, LANES, MOST_STATES, NOT_WIRED
 
 _IMPOSSIBLE = 1e30
 """Rate of a magnitude below zero: a table row starts with two, where the search looks without asking."""
@@ -27,13 +28,17 @@ class Trellis:
 
     next_state: U8
     """uint8 [states, 2]"""
-    quantizer: U8
+    lattice: U8
     """uint8 [states]: 0 for Q0, 1 for Q1."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.states <= MOST_STATES:
+            raise UsageError(f"a trellis of {self.states} states: the search has room for {MOST_STATES}")
 
     @property
     def states(self) -> int:
         """The number of states."""
-        return len(self.quantizer)
+        return len(self.lattice)
 
     def predecessors(self) -> U8:
         """Return uint8 [states, 2, 2]: the two (state, parity) that lead to each state, lower state first."""
@@ -51,13 +56,13 @@ class Trellis:
                 packed |= (before | parity << 3) << (8 * state + 4 * choice)
         return np.uint64(packed)
 
-    def quantizer_bits(self) -> np.uint64:
-        """Return `quantizer` in one word: bit s is 1 where state s uses Q1."""
-        return np.uint64(sum(int(used) << state for state, used in enumerate(self.quantizer)))
+    def lattice_bits(self) -> np.uint64:
+        """Return `lattice` in one word: bit s is 1 where state s uses Q1."""
+        return np.uint64(sum(int(used) << state for state, used in enumerate(self.lattice)))
 
 
-def _trellis(next_state: list[tuple[int, int]], quantizer: list[int]) -> Trellis:
-    return Trellis(np.array(next_state, dtype=np.uint8), np.array(quantizer, dtype=np.uint8))
+def _trellis(next_state: list[tuple[int, int]], lattice: list[int]) -> Trellis:
+    return Trellis(np.array(next_state, dtype=np.uint8), np.array(lattice, dtype=np.uint8))
 
 
 TCQ4 = _trellis([(0, 2), (2, 0), (1, 3), (3, 1)], [0, 0, 1, 1])
@@ -66,12 +71,22 @@ TCQ8 = _trellis([(0, 2), (5, 7), (1, 3), (6, 4), (2, 0), (4, 6), (3, 1), (7, 5)]
 """Eight states, as in ECM."""
 
 
+def _wired(machine: Trellis) -> int:
+    """Return which machine the search has as straight code, if it is one of these."""
+    for known, number in ((TCQ4, FOUR), (TCQ8, EIGHT)):
+        if np.array_equal(machine.next_state, known.next_state) and np.array_equal(
+            machine.lattice, known.lattice
+        ):
+            return number
+    return NOT_WIRED
+
+
 @dataclass(frozen=True)
 class RateTable:
     """Costs of magnitudes, laid out for the search: one row a scale, just as long as that scale needs.
 
-    `costs[start[s] + 2 * m + q]` is lam / Delta^2 times the bits of magnitude m in quantizer q at scale s;
-    entry `start[s] + last[s]` stands for all larger magnitudes of either quantizer.
+    `costs[start[s] + 2 * m + q]` is lam / Delta^2 times the bits of magnitude m in lattice q at scale s;
+    entry `start[s] + last[s]` stands for all larger magnitudes of either lattice.
     """
 
     costs: F32
@@ -115,8 +130,9 @@ def search(  # noqa: PLR0917
             table.start,
             table.last,
             machine.states,
+            _wired(machine),
             machine.links(),
-            machine.quantizer_bits(),
+            machine.lattice_bits(),
             bounds[number],
             bounds[number + 1],
             indices,
@@ -158,7 +174,7 @@ def search_scalar(residual: F32, scale_index: U8, inverse: np.float32, costs: F3
 
 
 @compile_kernel(nogil=True)
-def dequantize(indices: I32, delta: np.float32, next_state: U8, quantizer: U8) -> F32:
+def dequantize(indices: I32, delta: np.float32, next_state: U8, lattice: U8) -> F32:
     """Return float32 [C, L]: the reconstruction of int32 [C, L] indices; exact but for one rounding."""
     channels, length = indices.shape
     values = np.empty((channels, length), np.float32)
@@ -168,7 +184,7 @@ def dequantize(indices: I32, delta: np.float32, next_state: U8, quantizer: U8) -
         for t in range(length):
             k = indices[channel, t]
             sign = np.int64(k > 0) - np.int64(k < 0)
-            point = 2 * np.int64(k) - np.int64(quantizer[state]) * sign
+            point = 2 * np.int64(k) - np.int64(lattice[state]) * sign
             values[channel, t] = np.float32(point) * delta
             state = np.uint64(successor[np.uint64(2) * state + np.uint64(k & 1)])
     return values
@@ -192,14 +208,14 @@ def expand(values: F32, scale_index: U8, stretch: F32, shift: F32, reach: np.flo
 
 
 @compile_kernel(nogil=True)
-def quantizers(indices: I32, next_state: U8, quantizer: U8) -> U8:
-    """Return uint8 [C, L]: which quantizer each of the int32 [C, L] indices belongs to."""
+def lattices_of(indices: I32, next_state: U8, lattice: U8) -> U8:
+    """Return uint8 [C, L]: which lattice each of the int32 [C, L] indices belongs to."""
     channels, length = indices.shape
     used = np.empty((channels, length), np.uint8)
     successor = next_state.reshape(-1)
     for channel in range(channels):
         state = np.uint64(0)
         for t in range(length):
-            used[channel, t] = quantizer[state]
+            used[channel, t] = lattice[state]
             state = np.uint64(successor[np.uint64(2) * state + np.uint64(indices[channel, t] & 1)])
     return used

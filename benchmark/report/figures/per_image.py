@@ -1,13 +1,16 @@
-"""The per-image BD-rate plot: a strip of dots for each codec, with its mean and the mean's interval."""
+"""Image by image: a strip of dots for each codec, with their mean and the mean's interval."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.analysis import Comparison, Estimate
 from benchmark.arrays import F64
 from benchmark.report import captions
+from benchmark.report.figures.base import MetricFigure
 from benchmark.report.style import COLOURS
 from benchmark.report.summary import Summary
 
@@ -18,41 +21,64 @@ MAX_DOTS = 200
 """Beyond this many images a strip shows quantiles, one dot for each half percent, instead of images."""
 
 
-def draw_strips(ax: Axes, summary: Summary, metric: str, width_inches: float) -> None:
-    """Draw the strips of all codecs against the anchor, that with the best mean of images on top."""
-    rows = [c for c in summary.against(metric) if c.per_image is not None and c.per_image.n_images]
-    rows.sort(key=lambda c: (c.per_image and c.per_image.rate.value) or 0.0)
-    for y, comparison in enumerate(rows):
-        assert comparison.per_image is not None
-        values = comparison.per_image.table["bd_rate_percent"].to_numpy(np.float64)
-        shown = thinned(values[np.isfinite(values)])
-        colour = COLOURS[summary.styles[comparison.codec].colour]
-        ax.scatter(
-            shown,
-            y - 0.12 + swarm(shown, width_inches),
-            s=5,
-            color=colour,
-            alpha=0.6,
-            linewidth=0,
+class PerImage(MetricFigure):
+    """Each image's own BD-rate against the anchor: where the mean of images comes from."""
+
+    title = "Image by image"
+    interactive = True
+
+    def applies(self, summary: Summary, metric: str) -> bool:
+        """Whether any codec has per-image figures against the anchor."""
+        return bool(_rows(summary, metric))
+
+    def caption(self, summary: Summary, metrics: Sequence[str]) -> str:
+        """Say what dots, diamonds and bars are."""
+        resamples = max(c.resamples for metric in metrics for c in summary.against(metric))
+        how = (
+            f"BD-rate image by image against {summary.anchor}, on {captions.title(summary)} (PCHIP; below 0: "
+            f"fewer bits). Dots: images (quantiles where there are more than {MAX_DOTS}). "
+            f"Diamond: their mean; bar: its 95 % interval, paired bootstrap, {resamples:,} resamples."
         )
-        rate = comparison.per_image.rate
-        if rate.value is None:
-            continue
-        below = y + 0.33  # beside the dots, not over them
-        if rate.low is not None and rate.high is not None:
-            ax.plot(
-                [rate.low, rate.high], [below] * 2, color="black", linewidth=0.9, marker="|", markersize=3.5
-            )
-        ax.plot(rate.value, below, color="black", marker="D", markersize=2.6)
-    ax.axvline(0, color="0.3", linewidth=0.8, zorder=0)
-    ax.set_yticks(range(len(rows)), [c.codec for c in rows])
-    ax.set(
-        ylim=(len(rows) - 0.4, -0.65),
-        xlabel=f"{captions.short_label(metric)} BD-rate against {summary.anchor} (%)",
-    )
-    ax.tick_params(axis="y", length=0)
-    ax.grid(True, axis="x")
-    ax.set_title(captions.title(summary))
+        return " ".join([how, *captions.doubts(summary, metrics, of="images")])
+
+    def draw(self, ax: Axes, summary: Summary, metric: str) -> None:
+        """Draw the strips of all codecs, that with the best mean of images on top."""
+        rows = _rows(summary, metric)
+        for y, (codec, values, mean) in enumerate(rows):
+            shown = thinned(values[np.isfinite(values)])
+            heights = y - 0.12 + swarm(shown, ax.bbox.width / ax.figure.dpi)
+            colour = COLOURS[summary.styles[codec].colour]
+            ax.scatter(shown, heights, s=5, color=colour, alpha=0.6, linewidth=0)
+            _draw_mean(ax, mean, y + 0.33)  # beside the dots, not over them
+        ax.axvline(0, color="0.3", linewidth=0.8, zorder=0)
+        ax.set_yticks(range(len(rows)), [codec for codec, _, _ in rows])
+        ax.set(ylim=(len(rows) - 0.4, -0.65))
+        ax.set(xlabel=f"{captions.short_label(metric)} BD-rate against {summary.anchor} (%)")
+        ax.tick_params(axis="y", length=0)
+        ax.grid(True, axis="x")
+
+    def height_inches(self, summary: Summary, *, wide: bool) -> float:
+        """Return the height of a strip for each codec."""
+        del wide
+        return 0.75 + 0.27 * max(2, len(summary.against(summary.metrics[0])))
+
+
+def _rows(summary: Summary, metric: str) -> list[tuple[str, F64, Estimate]]:
+    """Return codec, BD-rates of the images (percent) and their mean, the best mean first."""
+    found = [_row(c) for c in summary.against(metric) if c.per_image is not None and c.per_image.n_images]
+    return sorted(found, key=lambda row: row[2].value or 0.0)
+
+
+def _row(c: Comparison) -> tuple[str, F64, Estimate]:
+    assert c.per_image is not None
+    return c.codec, c.per_image.table["bd_rate_percent"].to_numpy(np.float64), c.per_image.rate
+
+
+def _draw_mean(ax: Axes, rate: Estimate, y: float) -> None:
+    if rate.low is not None and rate.high is not None:
+        ax.plot([rate.low, rate.high], [y] * 2, color="black", linewidth=0.9, marker="|", markersize=3.5)
+    if rate.value is not None:
+        ax.plot(rate.value, y, color="black", marker="D", markersize=2.6)
 
 
 def thinned(values: F64) -> F64:
@@ -74,3 +100,6 @@ def swarm(values: F64, width_inches: float) -> F64:
         heights[i] = free[0] if free else min(levels, key=lambda level: last[level])
         last[heights[i]] = value
     return heights
+
+
+PER_IMAGE = PerImage()

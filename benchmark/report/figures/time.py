@@ -1,67 +1,103 @@
-"""Rate against time: BD-rate over encoding or decoding seconds per megapixel, one labelled mark a codec."""
+"""Rate against time: BD-rate over encoding and decoding seconds per megapixel, a mark a codec."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from benchmark.analysis import Estimate
 from benchmark.report import captions
-from benchmark.report.figures import layout
+from benchmark.report.figures.base import Figure, Panel, Variant, plotted
 from benchmark.report.style import COLOURS
 from benchmark.report.summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.text import Annotation
+
+SIDES = {"encode": "Encoding", "decode": "Decoding"}
 
 
-TimePoints = Mapping[str, tuple[float, float | None, float | None]]
-MAX_NAMED = 6
-"""More marks than this leave no room for names beside them: a legend says what they are."""
+class RateTime(Figure):
+    """BD-rate of the first metric over coding time, a panel for each direction."""
+
+    title = "Rate against time"
+    interactive = True
+
+    def applies(self, summary: Summary, metric: str) -> bool:
+        """Whether two codecs have both a BD-rate (the anchor's is 0) and times."""
+        return len(time_points(summary, metric)) > 1
+
+    def caption(self, summary: Summary, metrics: Sequence[str]) -> str:
+        """Say under what conditions times were taken, and which codecs or rows are left out."""
+        (metric,) = metrics
+        condition = next(iter(summary.speeds.values())).condition
+        how = (
+            f"{captions.short_label(metric)} BD-rate against {summary.anchor} over median coding time, on "
+            f"{captions.title(summary)}; {condition}. Encoding and decoding are timed apart, after a "
+            "warm-up. Horizontal bars: quartiles over images and points; vertical bars: 95 % interval of the "
+            "BD-rate."
+        )
+        left_out = [f"{codec}: {s.rows_left_out}" for codec, s in summary.speeds.items() if s.rows_left_out]
+        without_time = [codec for codec in summary.codecs if codec not in summary.speeds]
+        shown = time_points(summary, metric)
+        without_rate = [c.codec for c in summary.against(metric) if c.codec not in {*shown, *without_time}]
+        said = [
+            *_listed("Rows timed under other conditions, left out", left_out),
+            *_listed("No comparable times", without_time),
+            *_listed("No BD-rate, not shown", without_rate),
+        ]
+        return " ".join([how, *said, *captions.doubts(summary, [metric])])
+
+    def variants(self, summary: Summary) -> list[Variant]:
+        """Return one picture in each width, of the first metric alone."""
+        first = tuple(plotted(summary)[:1])
+        if not first or not self.applies(summary, *first):
+            return []
+        return [Variant("", first, wide=False), Variant("-wide", first, wide=True)]
+
+    def panels(self, summary: Summary, metrics: Sequence[str]) -> list[Panel]:
+        """Return the panels of encoding and decoding."""
+        return [partial(_draw, summary=summary, metric=metric, side=s) for metric in metrics for s in SIDES]
+
+    def height_inches(self, summary: Summary, *, wide: bool) -> float:
+        """Return the height of two panels, side by side or stacked."""
+        del summary
+        return 2.8 if wide else 4.8
 
 
-def time_points(summary: Summary, metric: str) -> TimePoints:
-    """Return BD-rate (percent) with its bounds, of the codecs that have times; the anchor's is 0."""
-    found: dict[str, tuple[float, float | None, float | None]] = {}
-    if summary.anchor in summary.speeds:
-        found[summary.anchor] = (0.0, None, None)
-    for comparison in summary.against(metric):
-        rate = comparison.headline_rate
-        if rate.value is not None and comparison.codec in summary.speeds:
-            found[comparison.codec] = (rate.value, rate.low, rate.high)
-    return found
+def time_points(summary: Summary, metric: str) -> Mapping[str, Estimate]:
+    """Return the BD-rate (percent) of the codecs that have times; the anchor's is 0."""
+    found = {summary.anchor: Estimate(0.0)} | {c.codec: c.headline_rate for c in summary.against(metric)}
+    return {c: rate for c, rate in found.items() if rate.value is not None and c in summary.speeds}
 
 
-def draw_times(ax: Axes, summary: Summary, metric: str, side: str) -> Callable[[Axes, bool], bool]:
-    """Draw one panel; `side` is "encode" or "decode". Bars: quartiles of the time, interval of the rate."""
-    points = time_points(summary, metric)
-    for codec, (rate, low, high) in points.items():
-        spread = getattr(summary.speeds[codec], side)
-        style = summary.styles[codec]
-        colour = COLOURS[style.colour]
-        ax.plot([spread.low, spread.high], [rate, rate], color=colour, linewidth=0.8, alpha=0.7)
-        if low is not None and high is not None:
-            ax.plot([spread.median] * 2, [low, high], color=colour, linewidth=0.8, alpha=0.7)
-        label = codec if len(points) > MAX_NAMED else None
-        ax.plot(spread.median, rate, label=label, **style.mark(1.2))
+def _listed(what: str, names: Sequence[str]) -> list[str]:
+    return [f"{what}: {', '.join(names)}."] if names else []
+
+
+def _draw(ax: Axes, summary: Summary, metric: str, side: str) -> None:
+    """Draw one panel. Bars: quartiles of the time, interval of the rate."""
+    for codec, rate in time_points(summary, metric).items():
+        assert rate.value is not None
+        spread, style = getattr(summary.speeds[codec], side), summary.styles[codec]
+        bar: dict[str, Any] = {"color": COLOURS[style.colour], "linewidth": 0.8, "alpha": 0.7}
+        ax.plot([spread.low, spread.high], [rate.value] * 2, **bar)
+        if rate.low is not None and rate.high is not None:
+            ax.plot([spread.median] * 2, [rate.low, rate.high], **bar)
+        ax.plot(spread.median, rate.value, label=codec, **style.mark(1.2))
+    _time_axis(ax)
+    ax.set(xlabel=f"{SIDES[side]} time (s per megapixel)")
+    ax.set(ylabel=f"{captions.short_label(metric)} BD-rate (%)")
+    ax.grid(True)
+
+
+def _time_axis(ax: Axes) -> None:
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.xaxis.set_minor_formatter(lambda value, _: _two_or_five(ax, value))
     ax.tick_params(axis="x", which="minor", labelsize=7)
     ax.margins(x=0.12, y=0.12)
-    word = {"encode": "Encoding", "decode": "Decoding"}[side]
-    ax.set(xlabel=f"{word} time (s per megapixel)", ylabel=f"{captions.short_label(metric)} BD-rate (%)")
-    ax.set_title(captions.title(summary))
-    ax.grid(True)
-
-    def finish(ax: Axes, _inside: bool) -> bool:
-        if len(points) <= MAX_NAMED:
-            _name_marks(ax, summary, points, side)
-        return True
-
-    return finish
 
 
 def _two_or_five(ax: Axes, value: float) -> str:
@@ -71,29 +107,4 @@ def _two_or_five(ax: Axes, value: float) -> str:
     return f"{value:g}" if high < 100 * low and leading in "25" else ""
 
 
-_OFFSETS = ((5, 3), (5, -8), (-5, 3), (-5, -8), (0, 6), (0, -11))
-"""Where a name may stand, in points from its mark."""
-
-
-def _name_marks(ax: Axes, summary: Summary, points: TimePoints, side: str) -> None:
-    """Write each codec's name beside its mark, where it hides neither a mark nor another name."""
-    to_axes = ax.transAxes.inverted()
-    marks = np.array([[getattr(summary.speeds[c], side).median, rate] for c, (rate, _, _) in points.items()])
-    taken = to_axes.transform(ax.transData.transform(marks))
-    for codec, at in zip(points, marks.tolist(), strict=True):
-        for dx, dy in _OFFSETS:
-            text = _named(ax, codec, at, (dx, dy))
-            extent = text.get_window_extent().transformed(to_axes)
-            box = layout.Box(extent.x0, extent.y0, extent.width, extent.height)
-            inside = extent.x0 > 0 and extent.x1 < 1 and extent.y0 > 0 and extent.y1 < 1
-            if inside and not box.holds(taken, 0.004):
-                taken = np.concatenate([taken, box.outline()])
-                break
-            text.remove()
-        else:
-            _named(ax, codec, at, _OFFSETS[0])
-
-
-def _named(ax: Axes, codec: str, at: tuple[float, float], offset: tuple[int, int]) -> Annotation:
-    align = "left" if offset[0] > 0 else "right" if offset[0] < 0 else "center"
-    return ax.annotate(codec, at, offset, textcoords="offset points", ha=align, fontsize=6.5)
+TIME = RateTime()

@@ -8,7 +8,8 @@ from importlib.resources import files
 from typing import Any
 
 from benchmark.report import captions
-from benchmark.report.figures.draw import Plot
+from benchmark.report.figures import FIGURES
+from benchmark.report.figures.plan import Plot
 from benchmark.report.page import payload
 from benchmark.report.published import library_styles
 from benchmark.report.summary import Summary
@@ -26,7 +27,9 @@ def render_page(
     plots: Sequence[Plot] = (),
     plot_formats: Sequence[str] = (),
 ) -> str:
-    """Return the page as HTML. `kept` is `kept.viewer_data`'s answer; `plots` are linked from the page."""
+    """Return the page as HTML. `kept` is `kept.viewer_data`'s answer; `plots` are linked from the page, and
+    shown on it where their figure has no chart.
+    """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -48,12 +51,21 @@ def render_page(
         published=list(published.values()),
         kept=kept,
         inlined=inlined,
+        titles={name: figure.title for name, figure in FIGURES.items()},
         plots=plots,
+        pictures=_pictures(plots),
         plot_formats=plot_formats,
+        shown_format=next((name for name in ("svg", "png") if name in plot_formats), None),
         css=Markup(_text("static", "page.css")),
         js=Markup("\n".join(_text("static", f"{name}.js") for name in _SCRIPTS)),
         data=Markup(embedded_json({**data, "kept": kept})),
     )
+
+
+def _pictures(plots: Sequence[Plot]) -> list[Plot]:
+    """Return a picture of each figure that has no chart on the page: the double-column one if there is."""
+    static = [plot for plot in plots if not FIGURES.find(plot.figure).interactive]
+    return list({plot.figure: plot for plot in sorted(static, key=lambda plot: plot.wide)}.values())
 
 
 def embedded_json(data: Mapping[str, Any]) -> str:

@@ -80,7 +80,7 @@ function drawSavings() {
 }
 
 const better = (c) => (c.images ? `${c.better} of ${c.images}` : "\u2013");
-const methods = (c) => (c.methods ? ` (PCHIP ${fixed(c.methods.pchip, 2, true)}, Akima ${fixed(c.methods.akima, 2, true)}, cubic ${fixed(c.methods.cubic, 2, true)})` : "");
+const methods = (c) => (c.methods ? ` (${Object.entries(c.methods).map(([name, rate]) => `${name} ${fixed(rate, 2, true)}`).join(", ")})` : "");
 const meaning = (c, s) => DATA.meanings[s] + (s === "methods_disagree" ? methods(c) : "");
 const placed = (text, where) => (where ? `${text} (${where})` : text);
 const byVerdict = (c) => (isNumber(c.high) && c.high < 0 ? "good" : isNumber(c.low) && c.low > 0 ? "bad" : "");

@@ -4,7 +4,7 @@
 const ORIGINAL = "original";
 
 class Viewer {
-  // kept: {images: {name: {original, width, height}}, codecs: {name: {image: [{point, src, bpp, psnr_rgb, ms_ssim_rgb}]}}}
+  // kept: {images: {name: {original, width, height}}, codecs: {name: {image: [{point, src, bpp, and each metric by its key}]}}}
   // pointName: codec => what its operating point is called; order: codecs, best first, the anchor last.
   constructor(host, kept, metricText, pointName, order) {
     Object.assign(this, { kept, metricText, pointName });

@@ -1,24 +1,14 @@
-"""The hyperprior, bit for bit the same on every machine: tables of the hyper-latents, and mu and scale index.
-
-A learned codec breaks when encoder and decoder see different scale indices, and float sums differ with the
-number of threads, the memory layout and the processor. Here no sum can differ: weights and activations of h_s
-are held on grids of powers of two, coarse enough for every partial sum to be exact in float64, so the order
-of summation has no influence at all. What is left (LeakyReLU, rounding to the grid, comparison with the
-scales) acts on single elements, and IEEE-754 defines the result.
-"""
+"""The coder of the hyper-latents: one table a channel, made the same bits on every machine."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn import functional
 
-from benchmark.arrays import F32, F64, I32, U8, U16
-from benchmark.errors import CodecError, WeightsError
-from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
+from benchmark.arrays import F64, I32, U16
+from benchmark.errors import CodecError
 from benchmark.learned.coding.ans import (
     Alphabets,
     AnsCoder,
@@ -30,103 +20,24 @@ from benchmark.learned.coding.ans import (
     push,
     to_bytes,
 )
-from benchmark.learned.exact.strips import Then, by_strips, minimal, up, workers
-from benchmark.learned.exact.winograd import INPUT_GROWTH, WEIGHT_BITS, WEIGHT_GROWTH, Same, Up
-from benchmark.learned.tables import ESCAPE_FLOOR, SCALE_TABLE, exact_exp, exact_log2
+from benchmark.learned.tables import ESCAPE_FLOOR, exact_exp, exact_log2
 
-_UNIT = 2.0**-12
-"""Activations are integers in steps of 2.4e-4: in the stages, 1.0 stands for one such step."""
-_LARGEST_ACTIVATION = 2.0**24
-"""In steps: 4096."""
-_EXACT_BITS = 52
+if TYPE_CHECKING:
+    from benchmark.learned.architectures.layers import Bottleneck
+
 _MEDIAN_BITS = 10
-_STRIP_HYPER_ROWS = 8
 _RADIUS = 255
 _TAIL_MASS = 1e-5
 _LARGEST_SYMBOL = 2**30
 
-_GEOMETRIC_MEANS = np.sqrt(SCALE_TABLE[:-1] * SCALE_TABLE[1:])
-
-
-def scale_indices(sigma: F64) -> U8:
-    """Return, for each sigma, the index of the nearest of the 64 scales by ratio, uint8."""
-    return np.searchsorted(_GEOMETRIC_MEANS, sigma, side="left").astype(np.uint8)
-
-
-class HyperSynthesis:
-    """h_s in exact arithmetic: z_hat on a grid in; mu, and indices of the nearest scales, out."""
-
-    def __init__(self, network: MeanScaleHyperprior) -> None:
-        first, first_relu, second, second_relu, third = cast(Any, network.h_s)
-        self._channels = network.M
-        up_axes, same_axes = (0, 2, 3), (1, 2, 3)
-        with torch.inference_mode():
-            weight, bias = _on_grid(first.weight, first.bias, up_axes, growth=1.0, finer_bits=0)
-            self._stages = [up(weight, bias, _to_grid(first_relu.negative_slope))]
-            weight, bias = _on_grid(second.weight, second.bias, up_axes)
-            self._stages.append(minimal(Up(weight, bias), _to_grid(second_relu.negative_slope)))
-            weight, bias = _on_grid(third.weight, third.bias, same_axes)
-            self._stages.append(minimal(Same(weight, bias)))
-
-    @torch.inference_mode()
-    def __call__(self, z_hat: F64) -> tuple[F32, U8]:
-        """Return mu, float32, and scale indices, uint8, both [M, 4 * h, 4 * w], of z_hat [N, h, w].
-
-        z_hat must be on a grid of 2^-12 or coarser; values beyond +-4096 act as +-4096.
-        """
-        channels, height, width = self._channels, 4 * z_hat.shape[1], 4 * z_hat.shape[2]
-        mu = np.empty((channels, height, width), np.float32)
-        indices = np.empty((channels, height, width), np.uint8)
-        steps = torch.from_numpy(z_hat).permute(1, 2, 0).div(_UNIT)
-        steps.clamp_(-_LARGEST_ACTIVATION, _LARGEST_ACTIVATION)
-        row = 0
-        with workers() as threads:
-            for out in by_strips(self._stages, torch.split(steps, _STRIP_HYPER_ROWS), threads):
-                rows = slice(row, row + out.shape[0])
-                sigma_rows, mu_rows = out.mul_(_UNIT).permute(2, 0, 1).reshape(2, channels, -1, width).numpy()
-                mu[:, rows] = mu_rows
-                indices[:, rows] = scale_indices(sigma_rows)
-                row += out.shape[0]
-        return mu, indices
-
-
-def _to_grid(slope: float) -> Then:
-    def run(x: Tensor) -> None:
-        functional.leaky_relu_(x, slope).round_().clamp_(-_LARGEST_ACTIVATION, _LARGEST_ACTIVATION)
-
-    return run
-
-
-def _on_grid(
-    weight: Tensor,
-    bias: Tensor,
-    summed: tuple[int, ...],
-    *,
-    growth: float = INPUT_GROWTH * WEIGHT_GROWTH,
-    finer_bits: int = WEIGHT_BITS,
-) -> tuple[Tensor, Tensor]:
-    """Return float64 weight, and bias in activation steps, multiples of the finest admissible 2^-bits.
-
-    Admissible: growth * sum |w| * largest activation + |bias| stays below 2^52 multiples of 2^-(bits +
-    finer_bits); each output channel has its own bits. That bounds every partial sum of products and of their
-    combinations in every order, fused or not: `growth` and `finer_bits` are what minimal filtering adds.
-    """
-    weight, bias = weight.detach().double(), bias.detach().double() / _UNIT
-    sums = weight.abs().sum(summed, keepdim=True)
-    largest = growth * sums * _LARGEST_ACTIVATION + bias.abs().view(sums.shape)
-    bits = _EXACT_BITS - finer_bits - torch.frexp(largest.clamp(min=1.0)).exponent
-    if int(bits.min()) < 8:
-        raise WeightsError("h_s has weights so large that no grid holds them with exact sums")
-    grid = torch.from_numpy(np.ldexp(1.0, bits.numpy()))
-    bias_grid = grid.flatten()
-    return (weight * grid).round() / grid, (bias * bias_grid).round() / bias_grid
-
 
 class HyperLatents:
-    """The coder of z: one table a channel from the entropy bottleneck, the same bits on every machine."""
+    """The coder of z: one table a channel from the entropy bottleneck, the same bits on every machine.
 
-    def __init__(self, network: MeanScaleHyperprior) -> None:
-        bottleneck = network.entropy_bottleneck
+    `gain`, float64 [N]: what z is multiplied by before it is rounded, if it is not 1.
+    """
+
+    def __init__(self, bottleneck: Bottleneck, gain: F64 | None = None) -> None:
         unit = 2.0**_MEDIAN_BITS
         medians = bottleneck.quantiles.detach().double()[:, 0, 1].numpy()
         self._medians = np.rint(medians * unit) / unit
@@ -139,6 +50,8 @@ class HyperLatents:
             for i in range(layers)
         ]
         edges = self._medians[:, None] + np.arange(-_RADIUS, _RADIUS + 2) - 0.5
+        if gain is not None:
+            edges = edges / gain[:, None]
         self._alphabets, self._bits = _channel_tables(_cumulative(edges, parameters))
 
     def symbols(self, z: Tensor) -> I32:

@@ -1,0 +1,99 @@
+"""Every number of a report in one tidy frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from benchmark.analysis import Comparison, Estimate
+from benchmark.report.summary import Summary
+
+TIDY_COLUMNS = [
+    "kind", "suite", "dataset", "metric", "anchor", "codec", "source", "point", "figure", "value",
+    "low", "high", "unit", "images", "dataset_size", "averaging", "resamples", "statuses",
+]  # fmt: skip
+
+
+def tidy(summary: Summary) -> pd.DataFrame:
+    """Return every number of the report, one a row (TIDY_COLUMNS).
+
+    `kind` is curve (figures bpp, quality_db and value at a point), bd (against `anchor`) or time.
+    `value`, `low` and `high` are in `unit`.
+    """
+    shared = {"suite": summary.suite, "dataset": summary.dataset}
+    found = [{**shared, **row} for row in (*_curve_rows(summary), *_bd_rows(summary), *_time_rows(summary))]
+    frame = pd.DataFrame(found, columns=TIDY_COLUMNS)
+    numbers = dict.fromkeys(("point", "value", "low", "high"), "float64")
+    counts = dict.fromkeys(("images", "dataset_size", "resamples"), "Int64")
+    return frame.astype(numbers | counts)
+
+
+def _curve_rows(summary: Summary) -> Iterator[dict[str, Any]]:
+    for metric in summary.metrics:
+        for codec, curve in summary.drawn(metric).items():
+            about = {
+                "kind": "curve", "metric": metric, "codec": codec, "source": curve.source,
+                "images": curve.coverage.images_used, "dataset_size": curve.coverage.dataset_size,
+                "averaging": curve.averaging, "statuses": " ".join(curve.statuses),
+            }  # fmt: skip
+            for point, *values in zip(curve.points, curve.rates, curve.qualities, curve.values, strict=True):
+                for figure, unit, value in zip(
+                    ("bpp", "quality_db", "value"), ("bpp", "dB", ""), values, strict=True
+                ):
+                    yield {**about, "point": point, "figure": figure, "value": value, "unit": unit}
+
+
+def _bd_rows(summary: Summary) -> Iterator[dict[str, Any]]:
+    for metric in summary.metrics:
+        for anchor in summary.comparisons[metric]:
+            for c in summary.against(metric, anchor):
+                yield from _figures(c)
+
+
+def _figures(c: Comparison) -> Iterator[dict[str, Any]]:
+    about = {
+        "kind": "bd", "metric": c.metric, "anchor": c.anchor, "codec": c.codec, "source": "measured",
+        "images": len(c.images), "dataset_size": c.coverage.dataset_size, "averaging": c.averaging,
+        "resamples": c.resamples,
+    }  # fmt: skip
+    of_curves: list[tuple[str, str, Estimate]] = [
+        ("bd_rate_of_mean_curves", "%", c.mean_curve.rate),
+        ("bd_quality_of_mean_curves", "dB", c.mean_curve.quality),
+        *(
+            (f"bd_rate_of_mean_curves_{m}", "%", Estimate(f.rate_percent))
+            for m, f in c.mean_curve.by_method.items()
+        ),
+    ]
+    of_images: list[tuple[str, str, Estimate]] = []
+    if c.per_image is not None:
+        of_images = [
+            ("bd_rate_mean_of_images", "%", c.per_image.rate),
+            ("bd_rate_median_of_images", "%", Estimate(c.per_image.median_rate_percent)),
+            ("bd_rate_spread_of_images", "%", Estimate(c.per_image.std_rate_percent)),
+            ("bd_quality_mean_of_images", "dB", c.per_image.quality),
+        ]
+    for figures, held in (
+        ([("bd_rate_headline", "%", c.headline_rate)], c.headline_statuses),
+        (of_curves, c.statuses),
+        (of_images, c.image_statuses),
+    ):
+        for figure, unit, e in figures:
+            numbers = {"value": e.value, "low": e.low, "high": e.high}
+            yield {**about, "figure": figure, **numbers, "unit": unit, "statuses": " ".join(held)}
+
+
+def _time_rows(summary: Summary) -> Iterator[dict[str, Any]]:
+    for codec, speed in summary.speeds.items():
+        for side in ("encode", "decode"):
+            spread = getattr(speed, side)
+            about = {"kind": "time", "codec": codec, "source": "measured", "statuses": speed.condition}
+            yield {
+                **about,
+                "figure": f"{side}_seconds_per_megapixel",
+                "value": spread.median,
+                "low": spread.low,
+                "high": spread.high,
+                "unit": "s/MP",
+            }
