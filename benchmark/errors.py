@@ -54,6 +54,10 @@ class StoreError(BenchError):
     """A results store that cannot be read or written."""
 
 
+class LockedError(BenchError):
+    """Another process holds a lock; the message names it and nothing else."""
+
+
 class AnalysisError(BenchError):
     """Records from which the asked-for figure cannot be made."""
 

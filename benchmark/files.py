@@ -1,13 +1,16 @@
-"""Writing files that appear whole or not at all: the one home of "write beside it, then rename"."""
+"""Writing files that appear whole or not at all, and keeping other processes out meanwhile."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+from benchmark.errors import LockedError
 
 
 @contextmanager
@@ -40,6 +43,32 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Write `data` to `path` in one step (see `replacing`). Raises OSError."""
     with replacing(path, durable=durable) as file:
         file.write(data)
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Keep every other process out that locks `path`, until the block or this process ends, however it ends.
+
+    The file at `path` is made where there is none, holds the name of the process that locks it or did so
+    last, and stays. With `wait`, the block begins when no other process is in it; without, raises
+    LockedError, which says who is. Raises OSError if the file cannot be written.
+    """
+    from filelock import FileLock, Timeout  # here, as workers write files but lock none
+
+    lock = FileLock(path, timeout=-1 if wait else 0, on_acquired=_sign)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise LockedError(path.read_text().strip() or "another process") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _sign(lock: int) -> None:
+    os.ftruncate(lock, 0)
+    os.write(lock, f"process {os.getpid()} on {socket.gethostname()}".encode())
 
 
 def _sync_folder(path: Path) -> None:

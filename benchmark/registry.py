@@ -25,8 +25,9 @@ class Registry(Generic[T]):
 
     `what` is the kind in messages ("codec"), `group` the entry point group, `form` what an entry must be, as
     its author would import it; `accepts` tells whether an object is one. `builtin` maps names to targets.
-    `more` gives entries that neither are listed nor come from packages, such as what a file describes. An
-    entry that cannot be used raises `unavailable` when it is asked for, and costs the others nothing.
+    `more` gives entries that neither are listed nor come from packages, such as what files describe, and is
+    asked each time. An entry that cannot be used raises `unavailable` when it is asked for, and costs the
+    others nothing. `hint` ends the message on a name that there is not.
     """
 
     what: str
@@ -36,6 +37,7 @@ class Registry(Generic[T]):
     builtin: Mapping[str, str]
     more: Callable[[], Mapping[str, T]] = dict
     unavailable: type[BenchError] = UsageError
+    hint: str = ""
     _loaded: dict[str, T] = field(default_factory=dict, init=False, repr=False)
 
     def names(self) -> tuple[str, ...]:
@@ -51,6 +53,8 @@ class Registry(Generic[T]):
         Raises UsageError, with near names, if there is none, and `unavailable`, with the remedy, if it cannot
         be imported, is of another form, or comes from a package that uses a name which exists already.
         """
+        if name not in self.builtin and name in (more := self.more()):
+            return more[name]
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
@@ -65,7 +69,7 @@ class Registry(Generic[T]):
     def faults(self) -> Mapping[str, str]:
         """Why entries cannot be used, by name."""
         found = {}
-        for name in self.names():
+        for name in (*self.builtin, *self._points):
             try:
                 self.find(name)
             except self.unavailable as error:
@@ -89,10 +93,9 @@ class Registry(Generic[T]):
     def _load(self, name: str) -> T:
         if name in self.builtin:
             return self._checked(name, self.builtin[name], lambda: _import(self.builtin[name]), "")
-        if name in (more := self.more()):
-            return more[name]
         if name not in self._points:
-            raise UsageError(f"unknown {self.what} {name!r}; {did_you_mean(name, self.names())}")
+            hint = f" ({self.hint})" if self.hint else ""
+            raise UsageError(f"unknown {self.what} {name!r}; {did_you_mean(name, self.names())}{hint}")
         point = self._points[name]
         where = f"entry point {point.name} = {point.value} of {_package(point)}"
         if name != point.name:

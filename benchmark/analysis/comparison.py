@@ -24,7 +24,7 @@ from benchmark.analysis.intervals import FEW_IMAGES, RESAMPLES, Estimate, bootst
 from benchmark.analysis.pchip import bd_batch, fronts
 from benchmark.analysis.status import MIXED, Status, joined
 from benchmark.arrays import F64
-from benchmark.codecs import registry
+from benchmark.codecs import CODECS
 from benchmark.errors import AnalysisError
 
 
@@ -177,11 +177,11 @@ def _mixed(codec: CodecGrid, anchor: CodecGrid) -> bool:
 
 def _shares_points(codec: CodecGrid, anchor: CodecGrid) -> bool:
     """Whether equal points are equal settings: quality 50 of JPEG is not WebP's, but arms share lambdas."""
-    known = registry()
-    targets = {
-        known[grid.codec_id].target if grid.codec_id in known else grid.codec_id for grid in (codec, anchor)
+    known = dict(CODECS.items())
+    families = {
+        known[grid.codec_id].family if grid.codec_id in known else grid.codec_id for grid in (codec, anchor)
     }
-    return len(targets) == 1 and np.array_equal(codec.points, anchor.points)
+    return len(families) == 1 and np.array_equal(codec.points, anchor.points)
 
 
 def _mean_figure(

@@ -16,8 +16,6 @@ from benchmark.analysis.grid import Coverage
 from benchmark.arrays import F64
 from benchmark.errors import AnalysisError, did_you_mean
 
-_DATASET_SIZES = {"kodak": 24, "tecnick": 100}
-
 
 @dataclass(frozen=True)
 class Publication:
@@ -30,6 +28,7 @@ class Publication:
     name: str
     label: str
     dataset: str
+    dataset_size: int
     codec: str
     point_name: str
     source: str
@@ -65,7 +64,7 @@ def load(name: str, metric: str = "psnr_rgb") -> Curve:
     columns = _columns(name)
     order = np.argsort(columns["bpp"], kind="stable")
     values = columns[metric][order]
-    size = _DATASET_SIZES[about.dataset]
+    size = about.dataset_size
     return Curve(
         label=f"{about.label} (published)",
         dataset=about.dataset,
@@ -144,6 +143,7 @@ def _publication(name: str) -> Publication:
         name=name,
         label=header["label"],
         dataset=header["dataset"],
+        dataset_size=int(header["dataset_size"]),
         codec=header.get("codec", ""),
         point_name=header["point"],
         source=header["source"],

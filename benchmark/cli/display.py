@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -32,7 +32,8 @@ from benchmark.errors import AnalysisError, CodecUnavailableError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.data.find import Dataset
+    from benchmark.data.dataset import Dataset
+    from benchmark.data.download import DownloadProgress
     from benchmark.results.store import Record
     from benchmark.runs.runner import Codecs, Outcome
     from benchmark.runs.suite import Suite, Task
@@ -71,7 +72,7 @@ def dataset(found: Dataset) -> None:
         warn(f"dataset {found.name} is partial, {len(found.images)} of {found.size} images")
 
 
-def download() -> Callable[[str, int, int | None], None]:
+def download() -> DownloadProgress:
     """Return a callback that says, every now and then, how far a download has come."""
     last = 0.0
 

@@ -35,16 +35,14 @@ def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
 
 
 def _codecs() -> Iterable[Sequence[str]]:
-    from benchmark.codecs import registry
+    from benchmark.codecs import CODECS
 
     yield "CODEC", "POINT", "DEFAULT POINTS", ""
-    for name, entry in registry().items():
-        if entry.fault:
-            yield name, "", "", f"not available: {entry.fault}"
-            continue
+    for name, entry in CODECS.items():
         first, *others = (f"{point:g}" for point in entry.points)
         points = " ".join((first, *others)) if len(others) < 8 else f"{first} {others[0]} .. {others[-1]}"
         yield name, entry.point_name, points, entry.summary
+    yield from ((name, "", "", f"not available: {fault}") for name, fault in CODECS.faults.items())
 
 
 def _suites() -> Iterable[Sequence[str]]:
@@ -57,11 +55,12 @@ def _suites() -> Iterable[Sequence[str]]:
 
 
 def _datasets() -> Iterable[Sequence[str]]:
-    from benchmark.data.find import list_datasets
+    from benchmark.data.manifests import DATASETS
 
     yield "DATASET", "IMAGES", ""
-    for manifest in list_datasets():
-        yield manifest.name, str(len(manifest.images)), manifest.summary
+    for name, manifest in DATASETS.items():
+        yield name, str(len(manifest.images)), manifest.summary
+    yield from ((name, "", f"not available: {fault}") for name, fault in DATASETS.faults.items())
     yield "folder:PATH", "", "every image in a folder of yours"
 
 
@@ -94,9 +93,9 @@ def doctor(
 
 
 def _codec_health() -> Iterable[Sequence[str]]:
-    from benchmark.codecs import make_codec, registry
+    from benchmark.codecs import CODECS, make_codec
 
-    for name in registry():
+    for name in CODECS.names():
         try:
             yield "  ok", name, make_codec(name).version()
         except (BenchError, ImportError) as error:
@@ -104,25 +103,27 @@ def _codec_health() -> Iterable[Sequence[str]]:
 
 
 def _dataset_health(data_dir: Path | None) -> Iterable[Sequence[str]]:
-    from benchmark.data.find import list_datasets, list_places
+    from benchmark.data.find import list_places
+    from benchmark.data.manifests import DATASETS, find_manifest
 
-    for manifest in list_datasets():
+    for name in DATASETS.names():
         try:
+            manifest = find_manifest(name)
             places = list_places(manifest, data_dir)
         except BenchError as error:
-            yield "  --", manifest.name, " ".join(str(error).split())
+            yield "  --", name, " ".join(str(error).split())
             continue
         # Counted only: a run checks every hash before it begins.
         counts = {place: sum((place / image.name).is_file() for image in manifest.images) for place in places}
         best = max(places, key=lambda place: counts[place])
         state = "  ok" if counts[best] == len(manifest.images) else "  --"
         if counts[best]:
-            yield state, manifest.name, f"{counts[best]} of {len(manifest.images)} images in {best}"
+            yield state, name, f"{counts[best]} of {len(manifest.images)} images in {best}"
         else:
             yield (
                 state,
-                manifest.name,
-                f"not on this machine; `bench fetch {manifest.name}` downloads the set",
+                name,
+                f"not on this machine; `bench fetch {name}` downloads the set",
             )
 
 

@@ -88,7 +88,7 @@ def suite(
         display.say(f"old results moved to {aside}")
     try:
         with Store(folder) as store, _executor(scheduler, jobs, timeout) as executor:
-            write_plan(folder, whole, dataset)
+            write_plan(folder, whole.plan(dataset))
             context = RunContext(uuid4().hex, executor.jobs, executor.threads, folder if keep else None)
             with display.RunProgress() as progress:
                 outcome = runner.run(

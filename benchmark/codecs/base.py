@@ -1,17 +1,18 @@
-"""What a codec is: pixels to bytes, bytes to pixels, and nothing else."""
+"""What a codec is: pixels to bytes, bytes to pixels, and nothing else; and its entry in the registry."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.arrays import Image
 from benchmark.errors import PointError
 
-__all__ = ["Codec", "Facts", "Image", "check_number", "collect_facts", "note"]
+__all__ = ["Codec", "CodecEntry", "Facts", "Image", "check_number", "collect_facts", "note"]
 
 Facts = dict[str, Any]
 """What a codec says of one call beside its result, JSON-serializable (see `note`)."""
@@ -59,6 +60,26 @@ class Codec(ABC):
 
         Raises BitstreamError for bytes that are no valid stream, CodecError if the decoder failed.
         """
+
+
+@dataclass(frozen=True)
+class CodecEntry:
+    """A codec as the registry knows it.
+
+    `target` is "module:Class"; `Class(name=..., **options)` makes the codec. `point_name` says what an
+    operating point means ("quality", "QP", "lmbda"), `points` are the default ones in rising quality.
+    Codecs of one `family` mean the same by the same point; without one, those of one target do.
+    """
+
+    target: str
+    summary: str
+    point_name: str
+    points: tuple[float, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    family: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "family", self.family or self.target)
 
 
 def check_number(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.arrays import Image
-from benchmark.codecs.base import check_number
-from benchmark.codecs.process import SubprocessCodec
+from benchmark.codecs.base import CodecEntry, check_number
+from benchmark.codecs.process import HEVC_QPS, SubprocessCodec
 from benchmark.codecs.programs import Program
 from benchmark.errors import BitstreamError, CodecError, ImageError
 from benchmark.images import check_pixels, pixel_limit, save_png
@@ -78,6 +78,9 @@ class BpgCodec(SubprocessCodec):
     def decode_command(self) -> list[str]:
         """Return bpgdec's arguments."""
         return ["-o", self.decoded_name, self.stream_name]
+
+
+BPG = CodecEntry(f"{__name__}:BpgCodec", "BPG 4:4:4 by bpgenc and bpgdec (x265)", "QP", HEVC_QPS)
 
 
 def _ue7(data: bytes) -> tuple[int, bytes]:

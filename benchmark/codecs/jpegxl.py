@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.codecs.base import check_number
+from benchmark.codecs.base import CodecEntry, check_number
 from benchmark.codecs.process import SubprocessCodec
 from benchmark.codecs.programs import Program
 from benchmark.errors import UsageError
@@ -46,3 +46,11 @@ class JpegXlCodec(SubprocessCodec):
     def decode_command(self) -> list[str]:
         """Return djxl's arguments."""
         return [self.stream_name, self.decoded_name, "--num_threads=0"]
+
+
+JPEGXL = CodecEntry(
+    f"{__name__}:JpegXlCodec",
+    "JPEG XL by cjxl and djxl",
+    "distance",
+    (10, 8, 6, 4.5, 3.5, 2.5, 1.8, 1.2, 0.8, 0.5),
+)

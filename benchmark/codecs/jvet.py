@@ -14,8 +14,8 @@ from typing import ClassVar
 import numpy as np
 
 from benchmark.arrays import Image
-from benchmark.codecs.base import check_number, note
-from benchmark.codecs.process import SubprocessCodec
+from benchmark.codecs.base import CodecEntry, check_number, note
+from benchmark.codecs.process import HEVC_QPS, SubprocessCodec
 from benchmark.codecs.programs import Program, file_sha256
 from benchmark.errors import BitstreamError, CodecError, CodecUnavailableError, ImageError
 from benchmark.images import check_pixels, pixel_limit, rgb_to_ycbcr, ycbcr_to_rgb
@@ -144,6 +144,11 @@ class VtmCodec(JvetCodec):
     highest_qp = 63
 
 
+VTM = CodecEntry(
+    f"{__name__}:VtmCodec", "VVC intra 4:4:4 10-bit by the VTM reference software", "QP", HEVC_QPS
+)
+
+
 class HmCodec(JvetCodec):
     """HEVC range extensions, intra, by HM 16."""
 
@@ -164,6 +169,9 @@ class HmCodec(JvetCodec):
     )
     config_name = "encoder_intra_main_rext.cfg"
     highest_qp = 51
+
+
+HM = CodecEntry(f"{__name__}:HmCodec", "HEVC intra 4:4:4 10-bit by the HM reference software", "QP", HEVC_QPS)
 
 
 @lru_cache(maxsize=16)

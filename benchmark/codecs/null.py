@@ -7,7 +7,7 @@ import struct
 import numpy as np
 
 from benchmark.arrays import Image
-from benchmark.codecs.base import Codec, check_number
+from benchmark.codecs.base import Codec, CodecEntry, check_number
 from benchmark.errors import BitstreamError
 from benchmark.images import rgb_to_ycbcr, ycbcr_to_rgb
 
@@ -56,6 +56,14 @@ class NullCodec(Codec):
         if int(planes.max()) >= 1 << depth:
             raise BitstreamError(f"{self.name}: a sample does not fit into {depth} bits")
         return ycbcr_to_rgb(planes.astype(np.uint16), depth)
+
+
+NULL = CodecEntry(
+    f"{__name__}:NullCodec",
+    "colour conversion there and back, no compression: the conversion floor",
+    "bit depth",
+    (8, 10),
+)
 
 
 def _sample_type(depth: int) -> np.dtype[np.uint8] | np.dtype[np.uint16]:

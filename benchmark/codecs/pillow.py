@@ -14,10 +14,11 @@ import PIL.Image
 from PIL import AvifImagePlugin
 
 from benchmark.arrays import Image
-from benchmark.codecs.base import Codec, check_number
+from benchmark.codecs.base import Codec, CodecEntry, check_number
 from benchmark.errors import BitstreamError, CodecError, CodecUnavailableError, ImageError, UsageError
 from benchmark.images import check_image, open_checked, pixel_limit
 
+_QUALITIES = tuple(range(5, 100, 5))
 _SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 _Choice = TypeVar("_Choice", str, int)
 
@@ -112,6 +113,9 @@ class JpegCodec(PillowCodec):
         return {"quality": int(point), "subsampling": self.subsampling, "optimize": self.optimize}
 
 
+JPEG = CodecEntry(f"{__name__}:JpegCodec", "JPEG by Pillow (libjpeg-turbo)", "quality", _QUALITIES)
+
+
 class WebpCodec(PillowCodec):
     """Lossy WebP by libwebp, always 4:2:0; `method` 0 (fast) to 6 (thorough), 4 the library's default."""
 
@@ -125,6 +129,9 @@ class WebpCodec(PillowCodec):
     def save_options(self, point: float) -> dict[str, Any]:
         """Return quality and method."""
         return {"quality": int(point), "method": self.method}
+
+
+WEBP = CodecEntry(f"{__name__}:WebpCodec", "WebP by Pillow (libwebp)", "quality", _QUALITIES)
 
 
 class Jpeg2000Codec(PillowCodec):
@@ -143,6 +150,14 @@ class Jpeg2000Codec(PillowCodec):
     def save_options(self, point: float) -> dict[str, Any]:
         """Return the target rate of the one layer."""
         return {"irreversible": True, "quality_mode": "rates", "quality_layers": [point]}
+
+
+JPEG2000 = CodecEntry(
+    f"{__name__}:Jpeg2000Codec",
+    "JPEG 2000 by Pillow (OpenJPEG)",
+    "compression ratio",
+    (200, 150, 100, 75, 50, 35, 25, 15, 10, 8, 6),
+)
 
 
 class AvifCodec(PillowCodec):
@@ -175,6 +190,9 @@ class AvifCodec(PillowCodec):
         """Return the image of the file, decoded on one thread."""
         AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # Pillow takes it from here alone
         return super().decode(bitstream)
+
+
+AVIF = CodecEntry(f"{__name__}:AvifCodec", "AVIF by Pillow (libavif)", "quality", _QUALITIES)
 
 
 def _one_of(what: str, value: _Choice, choices: Iterable[_Choice]) -> _Choice:

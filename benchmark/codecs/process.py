@@ -31,6 +31,9 @@ from benchmark.errors import (
 )
 from benchmark.images import check_image, open_checked, pixel_limit
 
+HEVC_QPS = (47, 42, 37, 32, 27, 22, 17, 12)
+"""The default points of HEVC and its kin, whose QPs mean about the same, quality rising."""
+
 TAIL_BYTES = 8192
 """How much of a program's output is kept, from its end; an error message shows the last lines of it."""
 _TAIL_LINES = 5

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmark.data.find import ImageRef, cache_folder
+from benchmark.data.dataset import ImageRef, cache_folder
 from benchmark.data.folder import probe, why_no_image
 from benchmark.data.manifests import Expected, Manifest, read_trusted, write_trusted
 from benchmark.errors import DatasetError

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,15 +13,18 @@ import pooch
 import requests
 
 from benchmark.data.check import inspect
-from benchmark.data.find import Progress
 from benchmark.data.manifests import Manifest
 from benchmark.errors import DatasetError
+from benchmark.files import locked
 
 _TIMEOUT_SECONDS = (15, 60)  # to connect, and between two pieces
 _PIECE_BYTES = 1 << 13  # what a broken connection may lose
 
+DownloadProgress = Callable[[str, int, int | None], None]
+"""Called while downloading with what is fetched, the bytes at hand, and all bytes (None if not known)."""
 
-def download(manifest: Manifest, folder: Path, progress: Progress | None) -> None:
+
+def download(manifest: Manifest, folder: Path, progress: DownloadProgress | None) -> None:
     """Bring what is missing or altered of `manifest` into `folder`, each file only once it is whole.
 
     Raises DatasetError, with the remedy, if the server cannot be reached, does not have a file, breaks off or
@@ -33,7 +34,7 @@ def download(manifest: Manifest, folder: Path, progress: Progress | None) -> Non
     hint = f"or put the images (from {manifest.homepage}) into DIR/{manifest.name} and give --data-dir DIR"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone_in(folder):
+        with locked(folder / ".lock"):  # another process may be downloading the same
             for leftover in folder.glob("tmp*"):  # pooch's, where it was killed
                 leftover.unlink()
             findings = inspect(manifest, folder)  # here, as another process may just have brought them
@@ -50,7 +51,7 @@ def download(manifest: Manifest, folder: Path, progress: Progress | None) -> Non
 
 
 def _download_files(
-    manifest: Manifest, folder: Path, names: Sequence[str], progress: Progress | None
+    manifest: Manifest, folder: Path, names: Sequence[str], progress: DownloadProgress | None
 ) -> None:
     known = {image.name: image.sha256 for image in manifest.images}
     for name in names:
@@ -59,7 +60,7 @@ def _download_files(
 
 
 def _download_archive(
-    manifest: Manifest, folder: Path, names: Sequence[str], progress: Progress | None
+    manifest: Manifest, folder: Path, names: Sequence[str], progress: DownloadProgress | None
 ) -> None:
     """Download the zip file, take `names` out of it, and delete it."""
     url = str(manifest.archive)
@@ -86,7 +87,9 @@ def _extract(archive: zipfile.ZipFile, member: str, target: Path) -> None:
     temporary.replace(target)
 
 
-def _retrieve(url: str, sha256: str | None, folder: Path, name: str, progress: Progress | None) -> None:
+def _retrieve(
+    url: str, sha256: str | None, folder: Path, name: str, progress: DownloadProgress | None
+) -> None:
     """Let pooch bring one file into `folder`, unless it is there with the right hash."""
     downloader = ResumingDownloader(folder / f".{name}.part", progress)
     try:
@@ -104,7 +107,7 @@ class ResumingDownloader:
     which stays, and hands it over when it is whole.
     """
 
-    def __init__(self, part: Path, progress: Progress | None = None) -> None:
+    def __init__(self, part: Path, progress: DownloadProgress | None = None) -> None:
         self._part = part
         self._progress = progress or (lambda name, done, total: None)
 
@@ -135,14 +138,6 @@ class ResumingDownloader:
         except requests.RequestException as error:
             how_far = f"broke off after {have_bytes} of {total_bytes or 'unknown'} bytes"
             raise requests.exceptions.ChunkedEncodingError(how_far, request=response.request) from error
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other process downloads into `folder`."""
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by kill -9
-        yield
 
 
 def _in_words(error: requests.RequestException) -> str:

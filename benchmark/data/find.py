@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.data.manifests import Manifest, read_manifests
-from benchmark.errors import DatasetError, UsageError, did_you_mean
+from benchmark.data.check import Findings, inspect, keep_hashes
+from benchmark.data.dataset import FOLDER_PREFIX, Dataset, cache_folder
+from benchmark.data.folder import read_folder
+from benchmark.data.manifests import Manifest, find_manifest
+from benchmark.errors import DatasetError
 
 if TYPE_CHECKING:
-    from benchmark.data.check import Findings
+    from benchmark.data.download import DownloadProgress
 
 DATA_DIR_VARIABLE = "BENCH_DATA_DIR"
-FOLDER_PREFIX = "folder:"
-
-Progress = Callable[[str, int, int | None], None]
-"""Called while downloading with what is fetched, the bytes at hand, and all bytes (None if not known)."""
-
-
-@dataclass(frozen=True)
-class ImageRef:
-    """One image file: its name, unique in the dataset, its absolute path, and the sha256 of its bytes."""
-
-    name: str
-    path: Path
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Images that were found and checked.
-
-    `size` counts the images of the whole dataset, so that "n of size" can be said of a partial one.
-    `notes` are remarks for the user: files passed over, duplicates, a record that could not be kept.
-    """
-
-    name: str
-    size: int
-    images: tuple[ImageRef, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def partial(self) -> bool:
-        """Whether images of the dataset are missing."""
-        return len(self.images) < self.size
-
-
-def list_datasets() -> tuple[Manifest, ...]:
-    """Return the datasets that have a manifest, by name; `folder:PATH` names any other folder of images."""
-    return tuple(manifest for _, manifest in sorted(read_manifests().items()))
 
 
 def find_dataset(
@@ -61,11 +25,11 @@ def find_dataset(
     *,
     base: Path = Path(),
     allow_partial: bool = False,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> Dataset:
     """Find the images of the dataset `name` and check each against its hash.
 
-    `name` is one of `list_datasets`, or `folder:PATH` with PATH as seen from `base`. Looked through in turn:
+    `name` is one of `DATASETS`, or `folder:PATH` with PATH as seen from `base`. Looked through in turn:
     `data_dir`, the folder that BENCH_DATA_DIR names (each either holds a folder `name` or the images
     themselves), and the user's cache; the first that holds all images is taken. If none holds any, they are
     downloaded into the cache.
@@ -75,12 +39,8 @@ def find_dataset(
     it, or if the download fails. With `allow_partial`, images may be missing as long as one is there.
     """
     if name.startswith(FOLDER_PREFIX):
-        from benchmark.data.folder import read_folder
-
         folder = base / Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
         return read_folder(name, folder, allow_partial=allow_partial)
-    from benchmark.data.check import keep_hashes
-
     manifest = find_manifest(name)
     try:
         findings = _search(manifest, data_dir, allow_partial, progress)
@@ -91,15 +51,13 @@ def find_dataset(
     return Dataset(name, len(manifest.images), findings.images, keep_hashes(findings))
 
 
-def fetch(name: str, progress: Progress | None = None) -> Path:
+def fetch(name: str, progress: DownloadProgress | None = None) -> Path:
     """Return the folder where the whole dataset `name` lies, downloaded into the user's cache if need be.
 
     The places of `list_places` are looked through first. Interrupted downloads are continued, and altered
     images in the cache replaced. Raises UsageError for an unknown name, DatasetError, with the remedy, if
     the download fails or brings other images than the manifest promises.
     """
-    from benchmark.data.check import inspect, keep_hashes
-
     manifest = find_manifest(name)
     try:
         for place in list_places(manifest):
@@ -117,31 +75,13 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
     return findings.folder
 
 
-def find_manifest(name: str) -> Manifest:
-    """Return the manifest of the dataset `name`. Raises UsageError, with near names, if there is none."""
-    manifests = read_manifests()
-    if name not in manifests:
-        hint = did_you_mean(name, manifests)
-        raise UsageError(f"unknown dataset {name!r}; {hint} (or folder:PATH for a folder of images)")
-    return manifests[name]
-
-
-def cache_folder(name: str) -> Path:
-    """Return the folder of the user's cache where the downloaded dataset `name` lies."""
-    import pooch
-
-    return Path(pooch.os_cache("bench")) / "datasets" / name
-
-
 def _search(
-    manifest: Manifest, data_dir: Path | None, allow_partial: bool, progress: Progress | None
+    manifest: Manifest, data_dir: Path | None, allow_partial: bool, progress: DownloadProgress | None
 ) -> Findings:
     """Return the first complete place, else the fullest one that may be used, else what a download brings.
 
     Raises DatasetError for altered images in any place that is looked at.
     """
-    from benchmark.data.check import inspect
-
     cache = cache_folder(manifest.name)
     partial = []
     for place in list_places(manifest, data_dir):
@@ -159,10 +99,9 @@ def _search(
     return _download(manifest, progress)
 
 
-def _download(manifest: Manifest, progress: Progress | None) -> Findings:
+def _download(manifest: Manifest, progress: DownloadProgress | None) -> Findings:
     """Bring what is missing or altered into the user's cache; return what lies there. Raises DatasetError."""
-    from benchmark.data.check import inspect
-    from benchmark.data.download import download
+    from benchmark.data.download import download  # here, as most runs need no network and requests is slow
 
     folder = cache_folder(manifest.name)
     download(manifest, folder, progress)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmark.data.find import FOLDER_PREFIX, Dataset, ImageRef
+from benchmark.data.dataset import FOLDER_PREFIX, Dataset, ImageRef
 from benchmark.errors import DatasetError
 from benchmark.images import FORMATS, open_checked, pixel_limit
 

@@ -1,10 +1,10 @@
-"""What a dataset must hold: the manifests beside the suites, and the hashes kept on first use."""
+"""What a dataset must hold: manifests, beside the suites or in packages, and the hashes kept on first use."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -12,12 +12,12 @@ from types import MappingProxyType
 import benchmark
 from benchmark.errors import DatasetError
 from benchmark.files import write_atomically
+from benchmark.registry import Registry
 
 _IMAGE = re.compile(
     r"(?P<sha256>[0-9a-f]{64}|-)  (?P<name>[^/\\]+)  (?P<width>[1-9]\d*)x(?P<height>[1-9]\d*)"
 )
 _HEADER = re.compile(r"# (?P<key>[a-z]+): (?P<value>\S.*)")
-_KEYS = {"summary", "homepage", "license", "url", "archive", "package", "member"}
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,22 @@ class Manifest:
 
     Exactly one of three sources is given: `url`, one address per file with `{name}` in it; `archive`, the
     address of a zip file; `package`, an installed Python package. In the latter two, `member` says where the
-    files lie, again with `{name}` in it.
+    files lie, again with `{name}` in it. `title` is how figures write the name, if not as it is.
     """
 
     name: str
     images: tuple[Expected, ...]
     summary: str
     homepage: str
+    title: str = ""
     license: str = ""
     url: str | None = None
     archive: str | None = None
     package: str | None = None
     member: str = "{name}"
+
+
+_KEYS = {field.name for field in fields(Manifest)} - {"name", "images"}
 
 
 def suites_folder() -> Path:
@@ -62,6 +66,33 @@ def read_manifests() -> Mapping[str, Manifest]:
     """Return every manifest that comes with the package, by dataset name."""
     paths = sorted(suites_folder().glob("*.sha256"))
     return MappingProxyType({path.stem: read_manifest(path) for path in paths})
+
+
+DATASETS = Registry[Manifest](
+    what="dataset",
+    group="bench.datasets",
+    form="benchmark.data.manifests.Manifest",
+    accepts=lambda entry: isinstance(entry, Manifest),
+    builtin={},
+    more=read_manifests,
+    unavailable=DatasetError,
+    hint="or folder:PATH for a folder of images",
+)
+"""The datasets that have a manifest; `folder:PATH` names any other folder of images."""
+
+
+def find_manifest(name: str) -> Manifest:
+    """Return the manifest of the dataset `name`, which is its name whatever the package calls it.
+
+    Raises UsageError, with near names, if there is none, DatasetError if a package's cannot be used.
+    """
+    return replace(DATASETS.find(name), name=name)
+
+
+def title_of(name: str) -> str:
+    """Return the dataset as figures write it: its manifest's title; without one, the name as it is."""
+    known = name in DATASETS.names() and name not in DATASETS.faults
+    return (find_manifest(name).title if known else "") or name
 
 
 def read_manifest(path: Path) -> Manifest:

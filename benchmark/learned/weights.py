@@ -7,18 +7,17 @@ minus base. The metadata of every file is JSON: network, lmbda, arm, quantizer s
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchError, WeightsError
-from benchmark.files import write_atomically
+from benchmark.files import locked, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +29,7 @@ MANIFEST = "manifest.json"
 USUAL_LMBDAS = (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483)
 """Those of CompressAI's qualities 1 to 6 for MSE: the default points of a network that serves a range."""
 _FLOAT32_SLACK = 1e-6
+_LOCK = ".lock"
 _METADATA_KEY = "bench"
 _LARGEST_BYTES = 1 << 30
 
@@ -201,7 +201,7 @@ def write_weights(
     file = f"{arm}/{lmbda:g}.safetensors" if lmbda_range is None else f"{arm}/all.safetensors"
     data = save(tensors, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder / _LOCK):
         _check_not_needed(folder, file, metadata["sha256"])
         _enter(folder, metadata, file, data)
     return folder / file
@@ -214,7 +214,7 @@ def update_settings(folder: Path, arm: str, lmbda: float, settings: Mapping[str,
     """
     from safetensors.torch import save
 
-    with _locked(folder):
+    with locked(folder / _LOCK):
         entry = _find_entry(folder, arm, lmbda)
         path = folder / str(entry["file"])
         check_file(path, entry["sha256"])
@@ -328,17 +328,6 @@ def _network_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
         return dict(metadata["network"])
     sizes = {name: metadata[name] for name in ("N", "M", "linear_branch")}
     return {"architecture": "mean-scale", **sizes}
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other writers out of `folder`; the lock ends with the block or the process."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _check_not_needed(folder: Path, file: str, sha256: str) -> None:

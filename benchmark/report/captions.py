@@ -8,9 +8,9 @@ from typing import Literal
 from benchmark.analysis import MEANING, Comparison, Status
 from benchmark.analysis.curves import METRIC_LABELS
 from benchmark.analysis.figures import MEAN_CURVES
+from benchmark.data.manifests import title_of
 from benchmark.report.summary import Summary
 
-DATASET_TITLES = {"kodak": "Kodak", "tecnick": "TecNick", "demo": "Demo"}
 SHORT_LABELS = {"psnr_rgb": "PSNR", "ms_ssim_rgb": "MS-SSIM", "psnr_y": "PSNR-Y", "psnr_yuv": "PSNR-YUV"}
 
 
@@ -26,7 +26,7 @@ def axis_label(metric: str) -> str:
 
 def dataset_title(summary: Summary) -> str:
     """Return the dataset as a title writes it."""
-    return DATASET_TITLES.get(summary.dataset, summary.dataset)
+    return title_of(summary.dataset)
 
 
 def title(summary: Summary) -> str:

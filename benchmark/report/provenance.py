@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.codecs import registry
+from benchmark.codecs import CODECS
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def provenance(frame: pd.DataFrame) -> Provenance:
 
 def _facts(codec: str, rows: pd.DataFrame) -> CodecFacts:
     codec_id = str(rows["codec_id"].iloc[0])
-    entry = registry().get(codec_id)
+    entry = dict(CODECS.items()).get(codec_id)
     return CodecFacts(
         codec=codec,
         codec_id=codec_id,

@@ -9,15 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.data.find import FOLDER_PREFIX
 from benchmark.errors import StoreError
 from benchmark.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from benchmark.data.find import Dataset
-    from benchmark.runs.suite import Suite
 
 PLAN = "_plan.json"
 
@@ -57,17 +53,16 @@ def read_planned(path: Path) -> pd.DataFrame:
     return frame if plan is None else plan.select(frame)
 
 
-def write_plan(folder: Path, suite: Suite, dataset: Dataset) -> None:
-    """Keep the plan of `suite` on `dataset` in the results folder. Raises StoreError."""
-    complete = len(dataset.images) == dataset.size
-    plan = {
-        "dataset": dataset.name,
-        "codecs": [{"codec": spec.name, "points": spec.points} for spec in suite.codec],
-        "images": [image.name for image in dataset.images] if complete else None,
-        "folder": str(dataset.images[0].path.parent) if suite.dataset.startswith(FOLDER_PREFIX) else None,
+def write_plan(folder: Path, plan: Plan) -> None:
+    """Keep `plan` in the results folder. Raises StoreError."""
+    content = {
+        "dataset": plan.dataset,
+        "codecs": [{"codec": codec, "points": points} for codec, points in plan.points.items()],
+        "images": plan.images,
+        "folder": None if plan.folder is None else str(plan.folder),
     }
     try:
-        write_atomically(folder / PLAN, (json.dumps(plan, indent=1) + "\n").encode())
+        write_atomically(folder / PLAN, (json.dumps(content, indent=1) + "\n").encode())
     except OSError as error:
         raise StoreError(f"{folder / PLAN}: cannot be written: {error.strerror}") from error
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from benchmark.runs.suite import Task
+from typing import Literal, Protocol
 
 # No pyarrow here: worker processes make records, and start faster without it.
 
@@ -104,6 +101,19 @@ Names that begin with "_" are passed over by whoever reads a results folder as o
 Slot = tuple[str, str, float, str]
 
 
-def slot(row: Record | Task) -> Slot:
-    """Return the place in the store of a Record, or of a Task."""
+class Placed(Protocol):
+    """What has a place in the store: a Record, or the task that will give one."""
+
+    @property
+    def dataset(self) -> str: ...  # noqa: D102 (as Record has them)
+    @property
+    def codec(self) -> str: ...  # noqa: D102
+    @property
+    def point(self) -> float: ...  # noqa: D102
+    @property
+    def image(self) -> str: ...  # noqa: D102
+
+
+def slot(row: Placed) -> Slot:
+    """Return the place in the store of a row, done or planned."""
     return (row.dataset, row.codec, row.point, row.image)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -15,8 +14,8 @@ from typing import IO, TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.errors import StoreError
-from benchmark.files import replacing
+from benchmark.errors import LockedError, StoreError
+from benchmark.files import locked, replacing
 from benchmark.results.records import KEPT, METRIC_COLUMNS, SCHEMA_VERSION, SLOT, Record
 
 if TYPE_CHECKING:
@@ -61,14 +60,14 @@ class Store:
         self.folder = folder
         self.notes: list[str] = []
         """Remarks for the user on what was found when opening."""
-        self._lock: IO[str] | None = None
+        self._lock = ExitStack()
         self._journal: IO[bytes] | None = None
 
     def __enter__(self) -> Store:
         """Lock the folder and merge what an earlier run left. Raises StoreError if it cannot be written."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.folder)
+            self._lock.enter_context(_locked(self.folder))
             _check_space(self.folder)
             self._open_journal()
         except OSError as error:
@@ -146,10 +145,10 @@ class Store:
         return zip(*(table[name].to_pylist() for name in columns), strict=True)
 
     def _release(self) -> None:
-        for file in (self._journal, self._lock):
-            if file is not None:
-                file.close()
-        self._journal = self._lock = None
+        if self._journal is not None:
+            self._journal.close()
+        self._journal = None
+        self._lock.close()
 
 
 def set_aside(folder: Path) -> Path | None:
@@ -260,20 +259,14 @@ def _write_table(table: pa.Table, path: Path) -> None:
         pq.write_table(table, file, compression="zstd")
 
 
-def _locked(folder: Path) -> IO[str]:
-    """Return the folder's lock file, locked until it is closed or the process ends, however it ends."""
-    file = (folder / LOCK).open("a+")
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other writers out of `folder`. Raises StoreError, naming the one that is in it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.seek(0)
-        owner = file.read().strip() or "another process"
-        file.close()
-        raise StoreError(f"{folder}: {owner} is writing here; wait for it, or give another --out") from error
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}")
-    file.flush()
-    return file
+        with locked(folder / LOCK, wait=False):
+            yield
+    except LockedError as error:
+        raise StoreError(f"{folder}: {error} is writing here; wait for it, or give another --out") from error
 
 
 def _check_space(folder: Path) -> None:

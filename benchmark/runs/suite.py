@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark.codecs import codec_entry
-from benchmark.data.manifests import suites_folder
+from benchmark.data.dataset import FOLDER_PREFIX, Dataset
+from benchmark.data.manifests import find_manifest, suites_folder
 from benchmark.errors import SuiteError, UsageError, did_you_mean
+from benchmark.results.plan import Plan
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
-
-    from benchmark.data.find import Dataset
 
 _STRICT = {"extra": "forbid", "strict": True}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -124,6 +124,15 @@ class Suite:
             for image in dataset.images
             for point in spec.points or ()
         ]
+
+    def plan(self, dataset: Dataset) -> Plan:
+        """Return which rows the suite asks for, to be kept beside the results."""
+        return Plan(
+            dataset=dataset.name,
+            points={spec.name: spec.points or () for spec in self.codec},
+            images=None if dataset.partial else tuple(image.name for image in dataset.images),
+            folder=dataset.images[0].path.parent if self.dataset.startswith(FOLDER_PREFIX) else None,
+        )
 
 
 def select_images(tasks: Sequence[Task], patterns: Sequence[str]) -> list[Task]:
@@ -259,8 +268,6 @@ def _check_metrics(metrics: Sequence[str]) -> None:
 
 
 def _check_dataset(name: str) -> None:
-    from benchmark.data.find import FOLDER_PREFIX, find_manifest
-
     if name.startswith(FOLDER_PREFIX):
         return
     try:

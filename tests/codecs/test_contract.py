@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmark.arrays import Image
-from benchmark.codecs import codec_entry, make_codec, registry
+from benchmark.codecs import CODECS, codec_entry, make_codec
 from benchmark.codecs.base import Codec
 from benchmark.errors import BitstreamError, CodecError, CodecUnavailableError, PointError
 
@@ -37,7 +37,7 @@ def _usable(name: str) -> Codec | str:
     return codec
 
 
-@pytest.fixture(params=sorted(registry()))
+@pytest.fixture(params=sorted(CODECS.names()))
 def codec(request: pytest.FixtureRequest) -> Codec:
     found = _usable(request.param)
     if isinstance(found, str):

@@ -7,34 +7,20 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from harness import ROOT, bench_in, doc_block, install_package
 
-from benchmark import codecs
 from benchmark.arrays import Image
-from benchmark.codecs import CodecEntry, codec_entry, make_codec, registry
+from benchmark.codecs import CODECS, CodecEntry, codec_entry, make_codec
 from benchmark.codecs.base import Codec
 from benchmark.errors import BitstreamError, CodecUnavailableError, UsageError
 from benchmark.images import save_png
 from benchmark.results.store import read_results
 
 IMAGE: Image = np.random.default_rng(0).integers(0, 256, (20, 33, 3), dtype=np.uint8)
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    registry.cache_clear()
-    yield folder
-    registry.cache_clear()
-    for file in folder.glob("*.py"):
-        sys.modules.pop(file.stem, None)
 
 
 def _bench(site: Path, *arguments: str) -> str:
@@ -123,7 +109,7 @@ def test_a_target_that_cannot_be_loaded_makes_the_codec_unavailable(
     target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = CodecEntry(target, "", "quality", (1, 2))
-    monkeypatch.setattr(codecs, "registry", lambda: {"mine": entry})
+    monkeypatch.setattr(CODECS, "more", lambda: {"mine": entry})
     with pytest.raises(CodecUnavailableError, match=f"'mine' cannot be loaded from {target}"):
         make_codec("mine")
 
@@ -138,7 +124,7 @@ def test_unknown_names_offer_near_ones() -> None:
 def test_the_registry_imports_no_codec() -> None:
     """`bench list` must answer at once: codecs are imported when they are used."""
     program = (
-        "import sys; from benchmark.codecs import registry; registry()\n"
+        "import sys; from benchmark.codecs import CODECS; CODECS.names()\n"
         "assert not {'torch', 'PIL', 'benchmark.learned.codec'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, timeout=60)

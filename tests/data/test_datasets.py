@@ -13,8 +13,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from benchmark.data import find as datasets
 from benchmark.data import manifests
+from benchmark.data.dataset import Dataset, cache_folder
 from benchmark.data.find import find_dataset
 from benchmark.errors import DatasetError, UsageError
 from benchmark.images import load_image
@@ -64,9 +64,9 @@ def suites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_the_shipped_manifests_are_whole() -> None:
-    sizes = {manifest.name: len(manifest.images) for manifest in datasets.list_datasets()}
+    sizes = {name: len(manifest.images) for name, manifest in manifests.DATASETS.items()}
     assert sizes == {"demo": 5, "kodak": 24, "tecnick": 100}
-    tecnick = datasets.find_manifest("tecnick")
+    tecnick = manifests.find_manifest("tecnick")
     assert [image.name for image in tecnick.images if image.sha256] == ["RGB_OR_1200x1200_001.png"]
     assert {(image.width, image.height) for image in tecnick.images} == {(1200, 1200)}
 
@@ -84,7 +84,7 @@ def test_demo_is_found_without_importing_scikit_image() -> None:
 def test_sizes_in_the_manifest_are_those_of_the_files(name: str) -> None:
     if name == "kodak" and "BENCH_DATA_DIR" not in os.environ:
         pytest.skip("BENCH_DATA_DIR is not set")
-    expected = {image.name: (image.width, image.height) for image in datasets.find_manifest(name).images}
+    expected = {image.name: (image.width, image.height) for image in manifests.find_manifest(name).images}
     for image in find_dataset(name).images:
         with PIL.Image.open(image.path) as file:
             assert file.size == expected[image.name]
@@ -92,7 +92,7 @@ def test_sizes_in_the_manifest_are_those_of_the_files(name: str) -> None:
 
 def test_listing_datasets_needs_no_heavy_imports() -> None:
     code = (
-        "import sys; from benchmark.data.find import list_datasets; list_datasets();"
+        "import sys; from benchmark.data.manifests import DATASETS; list(DATASETS.items());"
         "print(*({'numpy', 'PIL', 'pooch', 'requests', 'torch'} & sys.modules.keys()))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -104,8 +104,8 @@ def test_listing_datasets_needs_no_heavy_imports() -> None:
 
 def test_search_order(suites: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given, variable = tmp_path / "given", tmp_path / "variable"
-    save_toys(datasets.cache_folder("toy"))
-    assert find_dataset("toy").images[0].path.parent == datasets.cache_folder("toy")
+    save_toys(cache_folder("toy"))
+    assert find_dataset("toy").images[0].path.parent == cache_folder("toy")
     save_toys(variable / "toy")
     monkeypatch.setenv("BENCH_DATA_DIR", str(variable))
     assert find_dataset("toy").images[0].path.parent == variable / "toy"
@@ -150,8 +150,8 @@ def test_an_unknown_name_offers_the_near_one() -> None:
 
 def test_a_complete_place_beats_an_earlier_partial_one(suites: Path, tmp_path: Path) -> None:
     (save_toys(tmp_path / "given" / "toy") / "b.png").unlink()
-    save_toys(datasets.cache_folder("toy"))
-    assert find_dataset("toy", tmp_path / "given").images[0].path.parent == datasets.cache_folder("toy")
+    save_toys(cache_folder("toy"))
+    assert find_dataset("toy", tmp_path / "given").images[0].path.parent == cache_folder("toy")
 
 
 def test_a_partial_set_needs_leave(suites: Path, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_partial_set_adds_to_the_record_later(suites: Path, tmp_path: Path) ->
     find_dataset("unhashed", tmp_path / "given", allow_partial=True)
     later.rename(folder / "b.png")
     find_dataset("unhashed", tmp_path / "given")
-    record = datasets.cache_folder("unhashed").parent / "unhashed.first-use.sha256"
+    record = cache_folder("unhashed").parent / "unhashed.first-use.sha256"
     assert manifests.read_trusted(record) == {name: sha256(folder / name) for name in NAMES}
 
 
@@ -257,7 +257,7 @@ def test_a_cache_that_cannot_be_written_is_noted(
 
 def test_a_damaged_record_is_named(suites: Path, tmp_path: Path) -> None:
     save_toys(tmp_path / "given" / "unhashed")
-    record = datasets.cache_folder("unhashed").parent / "unhashed.first-use.sha256"
+    record = cache_folder("unhashed").parent / "unhashed.first-use.sha256"
     record.parent.mkdir(parents=True)
     record.write_text("nonsense\n")
     with pytest.raises(DatasetError, match=r"unhashed\.first-use\.sha256: expected 'sha256  filename'"):
@@ -290,7 +290,7 @@ def test_a_bad_manifest_is_refused(tmp_path: Path, line: str, words: str) -> Non
 # Folders
 
 
-def folder_of(path: Path, *, allow_partial: bool = False) -> datasets.Dataset:
+def folder_of(path: Path, *, allow_partial: bool = False) -> Dataset:
     return find_dataset(f"folder:{path}", allow_partial=allow_partial)
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from benchmark.data import find as datasets
 from benchmark.data import manifests
+from benchmark.data.dataset import cache_folder
 from benchmark.errors import DatasetError
 
 
@@ -117,7 +118,7 @@ def toy(server: Server, suites: Path) -> Path:
     header = ["# summary: noise", "# homepage: http://toy.example/", f"# url: {server.url}/toy/{{name}}"]
     (suites / "toy.sha256").write_text("\n".join([*header, *lines]) + "\n")
     server.files = {f"/toy/{name}": data for name, data in IMAGES.items()}
-    return datasets.cache_folder("toy")
+    return cache_folder("toy")
 
 
 def arrived(folder: Path) -> list[str]:
@@ -275,7 +276,7 @@ def zipped(server: Server, suites: Path) -> Path:
     header += [f"# archive: {server.url}/files/toy.zip", "# member: RGB/OR/{name}"]
     (suites / "zipped.sha256").write_text("\n".join([*header, *lines]) + "\n")
     serve_archive(server, IMAGES)
-    return datasets.cache_folder("zipped")
+    return cache_folder("zipped")
 
 
 def serve_archive(server: Server, images: dict[str, bytes]) -> None:

@@ -17,7 +17,7 @@ import skimage
 from numpy.typing import NDArray
 
 from benchmark.arrays import Image
-from benchmark.codecs import CodecEntry, null, pillow, registry
+from benchmark.codecs import CODECS, CodecEntry, null, pillow
 from benchmark.codecs.base import Codec, note
 from benchmark.errors import CodecError
 from benchmark.images import rgb_to_ycbcr
@@ -72,6 +72,14 @@ class SweptCodec(Codec):
         return _model().decode(bitstream.unpack(bitstream_))
 
 
+def _swept(quantizer: str) -> CodecEntry:
+    target = f"{__name__}:SweptCodec"
+    return CodecEntry(target, "one network, five steps", "step", STEPS, {"quantizer": quantizer})
+
+
+SCALAR, TCQ8 = _swept("scalar"), _swept("tcq8")
+
+
 @lru_cache(maxsize=1)
 def _model() -> CodingModel:
     """Load the first network that ships."""
@@ -87,11 +95,8 @@ def _model() -> CodingModel:
 
 def register_codecs() -> None:
     """Add the swept codecs to the registry of this process."""
-    table = registry()
-    assert isinstance(table, dict)
-    for name, quantizer in (("swept-scalar", "scalar"), ("swept-tcq8", "tcq8")):
-        target = f"{__name__}:SweptCodec"
-        table[name] = CodecEntry(target, "one network, five steps", "step", STEPS, {"quantizer": quantizer})
+    assert isinstance(CODECS.builtin, dict)
+    CODECS.builtin |= {"swept-scalar": f"{__name__}:SCALAR", "swept-tcq8": f"{__name__}:TCQ8"}
 
 
 def write_images(folder: Path, names: Sequence[str] = IMAGES) -> dict[str, Path]:

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 from benchmark import environment
-from benchmark.codecs import registry
+from benchmark.codecs import CODECS
 from benchmark.data.find import find_dataset
 from benchmark.errors import BenchError, SuiteError
 from benchmark.results.store import Record, Store, read_results
@@ -37,9 +37,9 @@ def trick_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     harness.install_trick(tmp_path / "site")
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (tmp_path / "site", ROOT, ROOT / "tests"))))
-    registry.cache_clear()
+    CODECS.forget()
     yield
-    registry.cache_clear()
+    CODECS.forget()
 
 
 @pytest.fixture

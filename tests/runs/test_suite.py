@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.codecs import registry
-from benchmark.data.find import Dataset, ImageRef
+from benchmark.codecs import CODECS
+from benchmark.data.dataset import Dataset, ImageRef
 from benchmark.errors import SuiteError, UsageError
 from benchmark.runs.suite import Task, builtin_suites, load_suite, parse_suite, select_images
 
@@ -30,7 +30,7 @@ def test_built_in_suites_are_valid_and_named_as_their_files(name: str) -> None:
     suite = load_suite(name)
     assert suite.name == name
     assert suite.summary
-    assert {spec.codec_id for spec in suite.codec} <= set(registry())
+    assert {spec.codec_id for spec in suite.codec} <= set(CODECS.names())
 
 
 def test_plan_is_every_codec_at_every_point_on_every_image(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_plan_is_every_codec_at_every_point_on_every_image(tmp_path: Path) -> No
         + JPEG
     )
     tasks = parse_suite(suite_file(tmp_path, text)).tasks(dataset("a.png", "b.png", size=3))
-    default_points = registry()["jpeg"].points
+    default_points = CODECS.find("jpeg").points
     assert len(tasks) == 2 * 2 + 2 * len(default_points)
     assert len(set(tasks)) == len(tasks)
     assert tasks[0] == Task(

@@ -98,7 +98,9 @@ def _kept_rows(frame: pd.DataFrame, results: Path) -> Iterator[tuple[Mapping[Any
 
 def _source_places(frame: pd.DataFrame, results: Path, data_dir: Path | None) -> list[Path]:
     """Return the folders in which the images that were coded may lie."""
-    from benchmark.data.find import FOLDER_PREFIX, find_manifest, list_places
+    from benchmark.data.dataset import FOLDER_PREFIX
+    from benchmark.data.find import list_places
+    from benchmark.data.manifests import find_manifest
 
     dataset = str(frame["dataset"].iloc[0])
     try:
