@@ -1,70 +1,45 @@
-"""The learned codecs of the registry: which weights, and which quantizer, at the field's four lambdas."""
+"""The learned codecs of the registry: what the manifests of weights folders say of them.
+
+A manifest lists codecs beside its files: `{"name": ..., "arm": ..., "quantizer": ..., "summary": ...}`, which
+weights, and which quantizer of the latent.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 
 from benchmark.codecs.base import CodecEntry
+from benchmark.learned.weights import MANIFEST, available, read_codecs, shipped_folder, weights_folder
 
-_LMBDA = (0.0035, 0.0067, 0.013, 0.025)
-
-
-def _learned(summary: str, **options: object) -> CodecEntry:
-    target = "benchmark.learned.codec:LearnedCodec"
-    return CodecEntry(target, summary, "lmbda", _LMBDA, options, family="learned")
+_TARGET = "benchmark.learned.codec:LearnedCodec"
 
 
-ENTRIES: Mapping[str, CodecEntry] = {
-    "baseline": _learned(
-        "mean-scale hyperprior, uniform scalar quantization", arm="baseline", quantizer="scalar"
-    ),
-    "baseline-rdoq": _learned(
-        "baseline weights, rate-distortion-optimized scalar quantization", arm="baseline", quantizer="rdoq"
-    ),
-    "baseline-tcq4": _learned(
-        "baseline weights, trellis-coded quantization, 4 states", arm="baseline", quantizer="tcq4"
-    ),
-    "baseline-tcq8": _learned(
-        "baseline weights, trellis-coded quantization, 8 states", arm="baseline", quantizer="tcq8"
-    ),
-    "baseline-rdoq-expanded": _learned(
-        "baseline-rdoq with points moved from zero, as decoders trained with noise want them",
-        arm="baseline",
-        quantizer="rdoq-expanded",
-    ),
-    "baseline-tcq8-expanded": _learned(
-        "baseline-tcq8 with points moved from zero, as decoders trained with noise want them",
-        arm="baseline",
-        quantizer="tcq8-expanded",
-    ),
-    "continued": _learned(
-        "the control: finetuned-scalar's decoder, as many steps of ordinary training instead",
-        arm="continued",
-        quantizer="scalar",
-    ),
-    "finetuned-scalar": _learned(
-        "decoder finetuned on truly rounded latents, uniform scalar quantization",
-        arm="finetuned-scalar",
-        quantizer="scalar",
-    ),
-    "finetuned-rdoq": _learned(
-        "decoder finetuned on latents of rate-distortion-optimized scalar quantization",
-        arm="finetuned-rdoq",
-        quantizer="rdoq",
-    ),
-    "finetuned-tcq4": _learned(
-        "decoder finetuned on trellis-coded latents, 4 states",
-        arm="finetuned-tcq4",
-        quantizer="tcq4",
-    ),
-    "finetuned-tcq": _learned(
-        "decoder and hyper decoder finetuned on trellis-coded latents, 8 states",
-        arm="finetuned-tcq",
-        quantizer="tcq8",
-    ),
-    "finetuned-tcq-expanded": _learned(
-        "decoder finetuned on the latents of baseline-tcq8-expanded",
-        arm="finetuned-tcq-expanded",
-        quantizer="tcq8-expanded",
-    ),
-}
+def entries() -> Mapping[str, CodecEntry]:
+    """Return the codecs of the package's own manifest, then those of the folder that BENCH_WEIGHTS_DIR names.
+
+    Where both have a name it is the package's. Raises WeightsError if a manifest is damaged.
+    """
+    found: dict[str, CodecEntry] = {}
+    for folder in (shipped_folder(), weights_folder()):
+        manifest = folder / MANIFEST
+        if manifest.is_file():
+            found = {**_entries(folder, manifest.stat().st_mtime_ns), **found}
+    return found
+
+
+@lru_cache(maxsize=16)
+def _entries(folder: Path, manifest_changed: int) -> Mapping[str, CodecEntry]:
+    """Return the codecs of one manifest; `manifest_changed` only renews the cache."""
+    return {
+        codec["name"]: CodecEntry(
+            _TARGET,
+            codec["summary"],
+            "lmbda",
+            available(codec["arm"], folder),
+            {"arm": codec["arm"], "quantizer": codec["quantizer"]},
+            family="learned",
+        )
+        for codec in read_codecs(folder)
+    }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +58,12 @@ class ModelInfo:
 def weights_folder() -> Path:
     """Return the folder that models are loaded from: BENCH_WEIGHTS_DIR if set, else the package's own."""
     chosen = os.environ.get("BENCH_WEIGHTS_DIR", "").strip()
-    return Path(chosen) if chosen else Path(__file__).parent / "shipped"
+    return Path(chosen) if chosen else shipped_folder()
+
+
+def shipped_folder() -> Path:
+    """Return the package's own weights folder."""
+    return Path(__file__).parent / "shipped"
 
 
 def available(arm: str, folder: Path | None = None) -> tuple[float, ...]:
@@ -92,14 +97,28 @@ def read_manifest(folder: Path | None = None) -> list[dict[str, Any]]:
 
     Raises WeightsError if the manifest is no JSON of that form.
     """
-    path = (folder or weights_folder()) / MANIFEST
+    return _listed(
+        folder or weights_folder(), "files", {"arm": str, "lmbda": float, "file": str, "sha256": str}
+    )
+
+
+def read_codecs(folder: Path) -> list[dict[str, Any]]:
+    """Return the codecs that the manifest lists (name, arm, quantizer, summary); empty where it lists none.
+
+    Raises WeightsError if the manifest is no JSON of that form.
+    """
+    return _listed(folder, "codecs", dict.fromkeys(("name", "arm", "quantizer", "summary"), str))
+
+
+def _listed(folder: Path, kind: str, fields: Mapping[str, Callable[[Any], object]]) -> list[dict[str, Any]]:
+    path = folder / MANIFEST
     if not path.is_file():
         return []
     try:
-        entries: list[dict[str, Any]] = json.loads(path.read_text())["files"]
+        entries: list[dict[str, Any]] = json.loads(path.read_text()).get(kind, [])
         for entry in entries:
-            _ = str(entry["arm"]), float(entry["lmbda"]), str(entry["file"]), str(entry["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            _ = [form(entry[name]) for name, form in fields.items()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} is damaged ({type(error).__name__}: {error}); restore it") from error
     return entries
 
@@ -355,4 +374,6 @@ def _enter(folder: Path, metadata: Mapping[str, Any], file: str, data: bytes) ->
     entry |= {"file": file, "bytes": len(data), "sha256": sha256}
     others = [e for e in read_manifest(folder) if e["file"] != file]
     files = sorted([*others, entry], key=lambda e: (e["arm"], e["lmbda"]))
-    write_atomically(folder / MANIFEST, (json.dumps({"files": files}, indent=1) + "\n").encode())
+    codecs = read_codecs(folder)
+    manifest = {"codecs": codecs, "files": files} if codecs else {"files": files}
+    write_atomically(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
