@@ -27,7 +27,6 @@ from benchmark.learned.model import CodingModel
 from benchmark.learned.quantizers.base import Quantizer, QuantizerSettings, Scalar, Tcq, get_quantizer
 from benchmark.learned.tables import PmfTables
 from benchmark.results.records import Record
-from benchmark.results.store import SCHEMA
 from benchmark.runs.evaluate import RunContext, evaluate
 from benchmark.runs.suite import Task
 
@@ -131,7 +130,7 @@ def measure(
                     METRICS,
                 )
                 rows.append(evaluate(task, RunContext("faults")))
-    return pd.DataFrame([vars(row) for row in rows], columns=SCHEMA.names)
+    return pd.DataFrame([row.row() for row in rows])
 
 
 @dataclass(frozen=True)
