@@ -25,6 +25,7 @@ class Registry(Generic[T]):
 
     `what` is the kind in messages ("codec"), `group` the entry point group, `form` what an entry must be, as
     its author would import it; `accepts` tells whether an object is one. `builtin` maps names to targets.
+    `name_of` is what an entry says its name is, where it says it: it must be the name that is registered.
     `more` gives entries that neither are listed nor come from packages, such as what files describe, and is
     asked each time. An entry that cannot be used raises `unavailable` when it is asked for, and costs the
     others nothing. `hint` ends the message on a name that there is not.
@@ -35,6 +36,7 @@ class Registry(Generic[T]):
     form: str
     accepts: Callable[[object], bool]
     builtin: Mapping[str, str]
+    name_of: Callable[[T], str] | None = None
     more: Callable[[], Mapping[str, T]] = dict
     unavailable: type[BenchError] = UsageError
     hint: str = ""
@@ -114,7 +116,12 @@ class Registry(Generic[T]):
             ) from error
         if not self.accepts(entry):
             raise self.unavailable(f"{self.what} {name!r}: {where} is no {self.form}{remedy}")
-        return entry  # type: ignore[return-value]
+        found: T = entry  # type: ignore[assignment]
+        if self.name_of is not None and self.name_of(found) != name:
+            raise self.unavailable(
+                f"{self.what} {name!r}: {where} is named {self.name_of(found)!r} in itself{remedy}"
+            )
+        return found
 
 
 def _import(target: str) -> object:

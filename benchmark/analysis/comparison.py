@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis.bd import bd_of_curves, bd_per_image
-from benchmark.analysis.curves import Curve, check_averaging, mean_curve, to_db, weighted_means
+from benchmark.analysis.curves import Curve, check_averaging, mean_curve, weighted_means
 from benchmark.analysis.figures import (
     Comparison,
     MeanCurveFigure,
@@ -19,20 +19,21 @@ from benchmark.analysis.figures import (
     no_mean_figure,
     no_per_image_figure,
 )
-from benchmark.analysis.grid import CodecGrid, codec_grids, complete
+from benchmark.analysis.grid import CodecGrid, codec_grids, complete, resolve
 from benchmark.analysis.intervals import FEW_IMAGES, RESAMPLES, Estimate, bootstrap, estimate
 from benchmark.analysis.pchip import bd_batch, fronts
 from benchmark.analysis.status import MIXED, Status, joined
 from benchmark.arrays import F64
-from benchmark.codecs import CODECS
 from benchmark.errors import AnalysisError
+from benchmark.metrics import DEFAULT
+from benchmark.metrics.base import Metric
 
 
 def compare(
     frame: pd.DataFrame,
     codec: str,
     anchor: str | Curve,
-    metric: str = "psnr_rgb",
+    metric: Metric | str = DEFAULT,
     rate: str = "bpp",
     *,
     averaging: str = "per_image",
@@ -48,7 +49,7 @@ def compare(
         frame: results with Record's columns (`benchmark.results.store.read_results`).
         codec: a codec of `frame`.
         anchor: a codec of `anchor_frame` (of `frame` if that is not given), or a published curve.
-        metric: psnr_rgb, ms_ssim_rgb (compared in dB), psnr_y or psnr_yuv.
+        metric: a metric or its name (`bench list metrics`); compared as Metric.quality has it.
         rate: bpp (of real bytes), or entropy_bpp (the codec's own estimate).
         averaging: per_image, mean_mse or pixel_weighted; concerns the mean curve alone.
         dataset: needed where the frame holds several.
@@ -57,8 +58,9 @@ def compare(
         resamples: of the bootstrap; 0 gives no intervals.
         seed: of the bootstrap.
 
-    Raises AnalysisError for names that the frames do not hold.
+    Raises AnalysisError for names that the frames do not hold, or an unknown metric.
     """
+    metric = resolve(metric)
     options = Options(metric, rate, averaging, dataset, allow_mixed, resamples, seed)
     check_averaging(averaging, metric)
     wanted = [codec] if isinstance(anchor, Curve) or anchor_frame is not None else [codec, anchor]
@@ -74,7 +76,7 @@ def compare(
 def compare_all(
     frame: pd.DataFrame,
     anchor: str | Curve,
-    metric: str = "psnr_rgb",
+    metric: Metric | str = DEFAULT,
     rate: str = "bpp",
     *,
     codecs: Sequence[str] | None = None,
@@ -85,6 +87,7 @@ def compare_all(
     seed: int = 0,
 ) -> list[Comparison]:
     """Compare every codec of the frame (or `codecs`) with `anchor`, as `compare` does, but not the anchor."""
+    metric = resolve(metric)
     check_averaging(averaging, metric)
     named = (
         None
@@ -158,7 +161,7 @@ def _begun(curve: Curve, anchor_curve: Curve, options: Options) -> partial[Compa
         codec=curve.label,
         anchor=anchor_curve.label,
         dataset=curve.dataset,
-        metric=options.metric,
+        metric=options.metric.name,
         rate=options.rate,
         averaging=options.averaging,
         codec_curve=curve,
@@ -177,11 +180,8 @@ def _mixed(codec: CodecGrid, anchor: CodecGrid) -> bool:
 
 def _shares_points(codec: CodecGrid, anchor: CodecGrid) -> bool:
     """Whether equal points are equal settings: quality 50 of JPEG is not WebP's, but arms share lambdas."""
-    known = dict(CODECS.items())
-    families = {
-        known[grid.codec_id].family if grid.codec_id in known else grid.codec_id for grid in (codec, anchor)
-    }
-    return len(families) == 1 and np.array_equal(codec.points, anchor.points)
+    related = codec.family == anchor.family or codec.codec_id == anchor.codec_id
+    return related and np.array_equal(codec.points, anchor.points)
 
 
 def _mean_figure(
@@ -193,7 +193,7 @@ def _mean_figure(
         sides = []
         for grid in (theirs, ours):
             rates, values = weighted_means(grid, weights, options.averaging)
-            sides.append(fronts(rates, to_db(values, grid.metric)))
+            sides.append(fronts(rates, grid.metric.quality(values)))
         batch = bd_batch(*sides)
         return batch.rate_percent, batch.quality_db
 
@@ -208,7 +208,7 @@ def _mean_figure(
 
 def _per_image_figure(ours: CodecGrid, theirs: CodecGrid, options: Options) -> PerImageFigure:
     found = bd_per_image(
-        theirs.rates, to_db(theirs.values, theirs.metric), ours.rates, to_db(ours.values, ours.metric)
+        theirs.rates, theirs.metric.quality(theirs.values), ours.rates, ours.metric.quality(ours.values)
     )
     table = pd.DataFrame(
         {
@@ -261,7 +261,7 @@ def _point_deltas(ours: CodecGrid, theirs: CodecGrid, options: Options) -> tuple
         (rates, values), (their_rates, their_values) = (
             weighted_means(grid, weights, options.averaging) for grid in (ours, theirs)
         )
-        gains = to_db(values, ours.metric) - to_db(their_values, theirs.metric)
+        gains = ours.metric.quality(values) - theirs.metric.quality(their_values)
         return (*((rates / their_rates - 1) * 100).T, *gains.T)
 
     values = figures(np.ones((1, len(every))))
@@ -272,9 +272,9 @@ def _point_deltas(ours: CodecGrid, theirs: CodecGrid, options: Options) -> tuple
 
 
 def _with_curve(grid: CodecGrid, anchor: Curve, options: Options) -> Comparison:
-    if anchor.metric != options.metric:
+    if anchor.metric != options.metric.name:
         raise AnalysisError(
-            f"the published curve {anchor.label!r} is of {anchor.metric}, not of {options.metric}"
+            f"the published curve {anchor.label!r} is of {anchor.metric}, not of {options.metric.name}"
         )
     (ours,), coverage, statuses = complete(grid)
     curve = mean_curve(ours, coverage, statuses, options.averaging)

@@ -9,10 +9,12 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.grid import CodecGrid, Coverage, codec_grids, complete
+from benchmark.analysis.grid import CodecGrid, Coverage, codec_grids, complete, resolve
 from benchmark.analysis.status import Status, joined
 from benchmark.arrays import F64
 from benchmark.errors import AnalysisError, did_you_mean
+from benchmark.metrics import DEFAULT
+from benchmark.metrics.base import Metric
 
 Averaging = Literal["per_image", "mean_mse", "pixel_weighted"]
 AVERAGINGS: dict[str, str] = {
@@ -20,20 +22,15 @@ AVERAGINGS: dict[str, str] = {
     "mean_mse": "PSNR of the mean squared error over images; arithmetic mean of bpp",
     "pixel_weighted": "means over images of bpp and of the metric, weighted by pixels",
 }
-METRIC_LABELS: dict[str, str] = {
-    "psnr_rgb": "PSNR RGB (dB)",
-    "ms_ssim_rgb": "MS-SSIM RGB (dB of the mean)",
-    "psnr_y": "PSNR Y (dB)",
-    "psnr_yuv": "PSNR YUV 6:1:1 (dB)",
-}
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
     """A rate-distortion curve, averaged over images: arrays of one length, sorted by rising rate.
 
-    `rates` in bits per pixel. `qualities` in dB for every metric: MS-SSIM as -10 log10(1 - x) of the mean,
-    whose plain mean is in `values`. `points` are the operating points' own values (QP, quality, lambda).
+    `rates` in bits per pixel. `qualities` are Metric.quality of the means, more is better: dB for PSNR and
+    MS-SSIM. The plain means are in `values`. `points` are the operating points' own values (QP, quality,
+    lambda).
     """
 
     label: str
@@ -58,7 +55,7 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class PerImageCurves:
-    """One codec's curves image by image. `rates` and `qualities` are [points, images]; qualities in dB.
+    """One codec's curves image by image. `rates` and `qualities` (of Metric.quality) are [points, images].
 
     All images have all points: what could not take part is in `coverage`.
     """
@@ -75,21 +72,12 @@ class PerImageCurves:
     statuses: tuple[Status, ...]
 
 
-def to_db(values: F64, metric: str) -> F64:
-    """Return metric values in dB: PSNR as it is, MS-SSIM as -10 log10(1 - x) (1 gives infinity)."""
-    if metric != "ms_ssim_rgb":
-        return values
-    with np.errstate(divide="ignore"):
-        decibels: F64 = -10 * np.log10(1 - values)
-    return decibels
-
-
-def check_averaging(averaging: str, metric: str) -> None:
+def check_averaging(averaging: str, metric: Metric) -> None:
     """Raise AnalysisError unless this averaging exists and makes sense for the metric."""
     if averaging not in get_args(Averaging):
         raise AnalysisError(f"unknown averaging {averaging!r}; {did_you_mean(averaging, AVERAGINGS)}")
-    if averaging == "mean_mse" and not metric.startswith("psnr"):
-        raise AnalysisError(f"averaging 'mean_mse' is for PSNR, not for {metric!r}; use 'per_image'")
+    if averaging == "mean_mse" and not metric.has_mse:
+        raise AnalysisError(f"averaging 'mean_mse' is for PSNR, not for {metric.name!r}; use 'per_image'")
 
 
 def weighted_means(grid: CodecGrid, weights: F64, averaging: str) -> tuple[F64, F64]:
@@ -118,12 +106,12 @@ def mean_curve(grid: CodecGrid, coverage: Coverage, statuses: Sequence[Status], 
     return Curve(
         label=grid.codec,
         dataset=grid.dataset,
-        metric=grid.metric,
+        metric=grid.metric.name,
         rate=grid.rate,
         averaging=averaging,
         points=grid.points[order],
         rates=rates[order],
-        qualities=to_db(values, grid.metric)[order],
+        qualities=grid.metric.quality(values)[order],
         values=values[order],
         coverage=coverage,
         statuses=joined(statuses),
@@ -132,7 +120,7 @@ def mean_curve(grid: CodecGrid, coverage: Coverage, statuses: Sequence[Status], 
 
 def mean_curves(
     frame: pd.DataFrame,
-    metric: str = "psnr_rgb",
+    metric: Metric | str = DEFAULT,
     rate: str = "bpp",
     *,
     averaging: str = "per_image",
@@ -143,6 +131,7 @@ def mean_curves(
 
     Raises AnalysisError for unknown names, missing columns, or several datasets where none is named.
     """
+    metric = resolve(metric)
     check_averaging(averaging, metric)
     found: dict[str, Curve] = {}
     for codec, grid in codec_grids(frame, metric, rate, codecs=codecs, dataset=dataset).items():
@@ -153,25 +142,26 @@ def mean_curves(
 
 def per_image_curves(
     frame: pd.DataFrame,
-    metric: str = "psnr_rgb",
+    metric: Metric | str = DEFAULT,
     rate: str = "bpp",
     *,
     codecs: Sequence[str] | None = None,
     dataset: str | None = None,
 ) -> Mapping[str, PerImageCurves]:
-    """Return each codec's curves image by image. Raises AnalysisError as `mean_curves` does."""
+    """Return each codec's curves image by image. Raises as `mean_curves` does."""
+    metric = resolve(metric)
     found: dict[str, PerImageCurves] = {}
     for codec, grid in codec_grids(frame, metric, rate, codecs=codecs, dataset=dataset).items():
         (whole,), coverage, statuses = complete(grid)
         found[codec] = PerImageCurves(
             label=codec,
             dataset=whole.dataset,
-            metric=metric,
+            metric=metric.name,
             rate=rate,
             points=whole.points,
             images=whole.images,
             rates=whole.rates,
-            qualities=to_db(whole.values, metric),
+            qualities=metric.quality(whole.values),
             coverage=coverage,
             statuses=statuses,
         )

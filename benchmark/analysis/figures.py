@@ -12,8 +12,9 @@ import pandas as pd
 from benchmark.analysis.bd import Method, MethodFigures
 from benchmark.analysis.curves import Curve
 from benchmark.analysis.grid import Coverage
-from benchmark.analysis.intervals import RESAMPLES, Estimate
+from benchmark.analysis.intervals import Estimate
 from benchmark.analysis.status import OF_CURVES, Status, joined
+from benchmark.metrics.base import Metric
 
 Headline = Literal["mean of images", "mean curve"]
 MEAN_CURVES = "mean curves"
@@ -21,7 +22,10 @@ MEAN_CURVES = "mean curves"
 
 @dataclass(frozen=True)
 class MeanCurveFigure:
-    """BD of the mean curves: `rate` in percent, `quality` in dB; `overlap` of the quality ranges, 0 to 1."""
+    """BD of the mean curves: `rate` in percent, `quality` in the unit of Metric.quality.
+
+    `overlap` is that of the quality ranges, 0 to 1.
+    """
 
     rate: Estimate
     quality: Estimate
@@ -32,7 +36,7 @@ class MeanCurveFigure:
 
 @dataclass(frozen=True, eq=False)
 class PerImageFigure:
-    """Mean of the images' own BD figures: `rate` in percent, `quality` in dB, with the spread over images.
+    """Mean of the images' own BD figures, as in MeanCurveFigure, with the spread over images.
 
     `table` has a row an image: image, bd_rate_percent, bd_quality_db, overlap, statuses (NaN: no figure).
     `n_images` entered the mean. Quartiles and standard deviation are of bd_rate_percent; None without
@@ -52,7 +56,7 @@ class PerImageFigure:
 
 @dataclass(frozen=True)
 class PointDelta:
-    """The difference at one shared operating point: mean rate in percent, mean quality in dB."""
+    """The difference at one shared operating point: mean rate in percent, quality of the mean."""
 
     point: float
     rate: Estimate
@@ -128,15 +132,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Options:
-    """How comparisons are made; the defaults are the documented conventions."""
+    """How comparisons are made."""
 
-    metric: str = "psnr_rgb"
-    rate: str = "bpp"
-    averaging: str = "per_image"
-    dataset: str | None = None
-    allow_mixed: bool = False
-    resamples: int = RESAMPLES
-    seed: int = 0
+    metric: Metric
+    rate: str
+    averaging: str
+    dataset: str | None
+    allow_mixed: bool
+    resamples: int
+    seed: int
 
 
 def no_mean_figure(statuses: tuple[Status, ...]) -> MeanCurveFigure:
@@ -154,7 +158,8 @@ def no_per_image_figure() -> PerImageFigure:
 def comparison_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     """Return one tidy row a comparison, for tables and files: BD figures, intervals, methods, statuses.
 
-    Percent and dB as the columns say; NaN where there is no figure.
+    Rates in percent; `_db` are differences of Metric.quality, dB for PSNR and MS-SSIM. NaN where there is no
+    figure.
     """
     return pd.DataFrame([_row(comparison) for comparison in comparisons], columns=TABLE_COLUMNS)
 

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from benchmark.analysis.status import Status, joined
 from benchmark.arrays import F64, Bools, Intp
-from benchmark.errors import AnalysisError, did_you_mean
-from benchmark.metrics.base import IDENTICAL
+from benchmark.errors import AnalysisError, UsageError, did_you_mean
+from benchmark.metrics import DEFAULT, METRICS
+from benchmark.metrics.base import IDENTICAL, Metric
 
-Metric = Literal["psnr_rgb", "ms_ssim_rgb", "psnr_y", "psnr_yuv"]
 Rate = Literal["bpp", "entropy_bpp"]
-METRICS: tuple[str, ...] = get_args(Metric)
 RATES: tuple[str, ...] = get_args(Rate)
 
 
@@ -26,17 +25,19 @@ RATES: tuple[str, ...] = get_args(Rate)
 class CodecGrid:
     """All rows of one codec for one metric. Arrays are [points, images]; a gap is NaN.
 
-    `rates` in bits per pixel, `values` in the metric's own unit (MS-SSIM between 0 and 1). `lossless` marks
-    decoded images that equal the original: no dB. `images` are names, `keys` identify them (name and sha256),
+    `rates` in bits per pixel, `values` in the metric's own unit (MS-SSIM between 0 and 1). `family`
+    is what implements the codec, as the rows say; the codec's own name where they do not. `lossless` marks
+    decoded images that equal the original. `images` are names, `keys` identify them (name and sha256),
     `pixels` their sizes. `failed` marks rows whose evaluation failed. `variants` numbers the codec's versions
     and options, -1 where there is no value.
     """
 
     codec: str
     codec_id: str
+    family: str
     dataset: str
     dataset_size: int
-    metric: str
+    metric: Metric
     rate: str
     points: F64
     images: tuple[str, ...]
@@ -119,9 +120,19 @@ def rows_of(frame: pd.DataFrame, codecs: Sequence[str] | None) -> pd.DataFrame:
     return frame[frame["codec"].isin(list(codecs))]
 
 
+def resolve(metric: Metric | str) -> Metric:
+    """Return the metric of that name, or the one that is given. Raises AnalysisError, with near names."""
+    if isinstance(metric, Metric):
+        return metric
+    try:
+        return METRICS.find(metric)
+    except UsageError as error:
+        raise AnalysisError(str(error)) from error
+
+
 def codec_grids(
     frame: pd.DataFrame,
-    metric: str = "psnr_rgb",
+    metric: Metric | str = DEFAULT,
     rate: str = "bpp",
     *,
     codecs: Sequence[str] | None = None,
@@ -131,12 +142,15 @@ def codec_grids(
 
     Raises AnalysisError for unknown names, missing columns, or several datasets where none is named.
     """
-    for name, known in ((metric, METRICS), (rate, RATES)):
-        if name not in known:
-            raise AnalysisError(f"unknown metric or rate {name!r}; {did_you_mean(name, known)}")
-    needed = {"dataset", "codec", "point", "image", "image_sha256", "status", metric, *_rate_columns(rate)}
-    if missing := sorted(needed - set(frame.columns)):
-        raise AnalysisError(f"the frame lacks the columns {', '.join(missing)}; read it with read_results()")
+    metric = resolve(metric)
+    if rate not in RATES:
+        raise AnalysisError(f"unknown rate {rate!r}; {did_you_mean(rate, RATES)}")
+    needed = {"dataset", "codec", "point", "image", "image_sha256", "status", *_rate_columns(rate)}
+    if missing := sorted({*needed, metric.name} - set(frame.columns)):
+        raise AnalysisError(
+            f"the frame lacks the columns {', '.join(missing)}; read it with read_results(), and measure the "
+            "metrics that it lacks (`metrics` of a suite)"
+        )
     rows = rows_of(only_dataset(frame, dataset), codecs)
     rows, repeated = _latest(rows)
     codes, labels = pd.factorize(rows["codec"])
@@ -162,7 +176,7 @@ def _latest(rows: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
     return rows.sort_values("started_at", kind="stable").drop_duplicates(key, keep="last"), repeated
 
 
-def _grid(rows: pd.DataFrame, codec: str, metric: str, rate: str, repeated: bool) -> CodecGrid:
+def _grid(rows: pd.DataFrame, codec: str, metric: Metric, rate: str, repeated: bool) -> CodecGrid:
     points, point_codes = np.unique(rows["point"].to_numpy(np.float64), return_inverse=True)
     image_codes, names, keys = _images(rows)
     good = (rows["status"] == "ok").to_numpy(bool)
@@ -171,18 +185,20 @@ def _grid(rows: pd.DataFrame, codec: str, metric: str, rate: str, repeated: bool
     cells = {name: np.full(shape, np.nan) for name in ("rates", "values")}
     rates = _column(rows, "bpp") if rate == "bpp" else _column(rows, "entropy_bits") / pixels
     cells["rates"][point_codes, image_codes] = np.where(good, rates, np.nan)
-    cells["values"][point_codes, image_codes] = np.where(good, _column(rows, metric), np.nan)
+    cells["values"][point_codes, image_codes] = np.where(good, _column(rows, metric.name), np.nan)
     failed = np.zeros(shape, dtype=bool)
     failed[point_codes, image_codes] = ~good
     lossless = np.zeros(shape, dtype=bool)
     lossless[point_codes, image_codes] = good & _lossless(rows, metric)
     variants = np.full(shape, -1, dtype=np.intp)
     variants[point_codes, image_codes] = np.where(good, _variants(rows), -1)
+    codec_id = str(rows["codec_id"].iloc[0]) if "codec_id" in rows else codec
     sizes = np.full(len(keys), np.nan)
     sizes[image_codes[good]] = pixels[good]
     return CodecGrid(
         codec=codec,
-        codec_id=str(rows["codec_id"].iloc[0]) if "codec_id" in rows else codec,
+        codec_id=codec_id,
+        family=_family(rows) or codec_id,
         dataset=str(rows["dataset"].iloc[0]),
         dataset_size=int(rows["dataset_size"].max()) if "dataset_size" in rows else len(set(names)),
         metric=metric,
@@ -195,9 +211,7 @@ def _grid(rows: pd.DataFrame, codec: str, metric: str, rate: str, repeated: bool
         failed=failed,
         lossless=lossless,
         variants=variants,
-        protocols=frozenset(_protocol_of(str(text), metric) for text in rows.loc[good, "protocol"].unique())
-        if "protocol" in rows
-        else frozenset(),
+        protocols=_protocols(rows[good], metric.name),
         statuses=("duplicate_rows",) if repeated else (),
     )
 
@@ -214,6 +228,11 @@ def _images(rows: pd.DataFrame) -> tuple[Intp, tuple[str, ...], tuple[str, ...]]
     return codes, images, tuple(f"{name}\0{sha}" for name, sha in zip(images, shas, strict=True))
 
 
+def _protocols(rows: pd.DataFrame, metric: str) -> frozenset[str]:
+    texts = rows["protocol"].unique() if "protocol" in rows else ()
+    return frozenset(_protocol_of(str(text), metric) for text in texts)
+
+
 def _protocol_of(protocol: str, metric: str) -> str:
     """Return what of a row's protocol bears on `metric`: the versions of other metrics do not."""
     fields = json.loads(protocol)
@@ -221,15 +240,22 @@ def _protocol_of(protocol: str, metric: str) -> str:
     return json.dumps({**fields, "metrics": {metric: versions.get(metric)}}, sort_keys=True)
 
 
-def _lossless(rows: pd.DataFrame, metric: str) -> Bools:
-    """Return where the metric is infinite in dB: MS-SSIM of 1, or a PSNR that is null for that reason."""
-    values = _column(rows, metric)
-    infinite: Bools = values >= 1 if metric == "ms_ssim_rgb" else np.isposinf(values)
+def _family(rows: pd.DataFrame) -> str:
+    """Return the one family that the rows name; "" if none do (version 1 of the schema), or several."""
+    if "codec_family" not in rows:
+        return ""
+    named = [str(family) for family in rows["codec_family"].dropna().unique()]
+    return named[0] if len(named) == 1 else ""
+
+
+def _lossless(rows: pd.DataFrame, metric: Metric) -> Bools:
+    """Return where the decoded image equals the original: by the value, or by the reason for its absence."""
+    equal = metric.lossless(_column(rows, metric.name))
     if "metric_notes" not in rows:
-        return infinite
+        return equal
     codes, texts = pd.factorize(rows["metric_notes"], use_na_sentinel=False)
-    found = [IDENTICAL in str(json.loads(text).get(metric)) for text in texts.tolist()]
-    noted: Bools = np.array(found, dtype=bool)[codes] | infinite
+    found = [IDENTICAL in str(json.loads(text).get(metric.name)) for text in texts.tolist()]
+    noted: Bools = np.array(found, dtype=bool)[codes] | equal
     return noted
 
 

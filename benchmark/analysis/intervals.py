@@ -1,7 +1,11 @@
-"""How sure a figure is: 95 % intervals by paired bootstrap over images (Efron 1979, percentile method)."""
+"""How sure a figure is: 95 % intervals by paired bootstrap over images (Efron 1979, percentile method).
+
+Figures are written here too, for tables, reports and messages: a true minus sign, a dash for none.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,8 +17,20 @@ from benchmark.arrays import F64, U8
 RESAMPLES = 10_000
 LEVEL = 0.95
 FEW_IMAGES = 10
+MINUS = "\u2212"
+DASH = "\u2013"
 _CHUNK_CELLS = 20_000_000
 """Weights held at once (resamples times images), so that a large image set needs no large memory."""
+
+
+def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
+    """Return a number with a true minus sign; a dash where there is none."""
+    if value is None or math.isnan(value):
+        return DASH
+    text = f"{abs(value):.{digits}f}"
+    if float(text) == 0:
+        return text
+    return (MINUS if value < 0 else "+" if signed else "") + text
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,22 @@ class Estimate:
     def clear_of_zero(self) -> bool:
         """Whether the interval excludes zero."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+    def figure(self, unit: str = "", digits: int = 2) -> str:
+        """Return the value, signed, with its unit; a dash where there is none."""
+        text = number(self.value, digits, signed=True)
+        return text if self.value is None else f"{text} {unit}".rstrip()
+
+    def interval(self, digits: int = 2) -> str:
+        """Return the interval; a dash where there is none."""
+        if self.low is None or self.high is None:
+            return DASH
+        return f"[{number(self.low, digits, signed=True)}, {number(self.high, digits, signed=True)}]"
+
+    def in_words(self, unit: str = "", digits: int = 2) -> str:
+        """Return the value and behind it the interval, if there is one."""
+        bounds = "" if self.low is None or self.high is None else f" {self.interval(digits)}"
+        return self.figure(unit, digits) + bounds
 
 
 @lru_cache(maxsize=2)

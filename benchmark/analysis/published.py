@@ -11,10 +11,11 @@ from importlib.resources.abc import Traversable
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.curves import Curve, to_db
-from benchmark.analysis.grid import Coverage
+from benchmark.analysis.curves import Curve
+from benchmark.analysis.grid import Coverage, resolve
 from benchmark.arrays import F64
 from benchmark.errors import AnalysisError, did_you_mean
+from benchmark.metrics import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def publication(name: str) -> Publication:
     return _publication(name)
 
 
-def load(name: str, metric: str = "psnr_rgb") -> Curve:
+def load(name: str, metric: str = DEFAULT) -> Curve:
     """Return the published curve `name`, marked as published.
 
     `points` are NaN where the source gives none. Raises AnalysisError for a name that does not exist, or a
@@ -73,7 +74,7 @@ def load(name: str, metric: str = "psnr_rgb") -> Curve:
         averaging="per_image",
         points=columns["point"][order],
         rates=columns["bpp"][order],
-        qualities=to_db(values, metric),
+        qualities=resolve(metric).quality(values),
         values=values,
         coverage=Coverage(images_used=size, dataset_size=size),
         statuses=("published",),
@@ -82,7 +83,7 @@ def load(name: str, metric: str = "psnr_rgb") -> Curve:
     )
 
 
-def yardsticks(codec: str, dataset: str, metric: str = "psnr_rgb") -> list[Publication]:
+def yardsticks(codec: str, dataset: str, metric: str = DEFAULT) -> list[Publication]:
     """Return the published curves of the codec `codec` (a registry name) that `verify` can use."""
     return [p for p in list_curves(dataset, metric) if p.codec == codec]
 

@@ -28,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.errors import AnalysisError, CodecUnavailableError
+from benchmark.metrics import METRICS, in_figures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -250,13 +251,16 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
 
 def _means(frame: pd.DataFrame, labels: Sequence[str]) -> Table:
     """Make the table of means, codecs in the suite's order and points by rising rate."""
-    headings = ("codec", "point", "images", "bpp", "PSNR dB", "MS-SSIM", "enc s", "dec s")
+    metrics = [METRICS.find(name) for name in _shown_metrics(frame)]
+    named = [f"{metric.short} {metric.value_unit}".rstrip() for metric in metrics]
+    headings = ("codec", "point", "images", "bpp", *named, "enc s", "dec s")
     table = Table(*headings, title="means over images", box=SIMPLE_HEAD, collapse_padding=True)
     table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.justify = "right"
         column.no_wrap = True
-    digits = {"bpp": 4, "psnr_rgb": 3, "ms_ssim_rgb": 5, "encode_seconds": 3, "decode_seconds": 3}
+    of_metrics = {metric.name: metric.digits for metric in metrics}
+    digits = {"bpp": 4, **of_metrics, "encode_seconds": 3, "decode_seconds": 3}
     good = frame[frame["status"] == "ok"]
     for label in labels:
         points = good[good["codec"] == label].groupby("point")
@@ -267,6 +271,10 @@ def _means(frame: pd.DataFrame, labels: Sequence[str]) -> Table:
             table.add_row(escape(label), f"{point:g}", str(counts[float(str(point))]), *figures)
         table.add_section()
     return table
+
+
+def _shown_metrics(frame: pd.DataFrame) -> list[str]:
+    return [name for name in in_figures() if name in frame]
 
 
 def _figure(value: float, digits: int) -> str:
@@ -289,7 +297,8 @@ def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str]) -> None:
     table.columns[0].overflow = "fold"
     cells: dict[str, list[str]] = {label: [escape(label)] for label in labels[1:]}
     remarks = []
-    for metric, heading in {"psnr_rgb": "PSNR", "ms_ssim_rgb": "MS-SSIM"}.items():
+    for metric in _shown_metrics(frame):
+        heading = METRICS.find(metric).short
         try:
             comparisons = {found.codec: found for found in compare_all(frame, anchor, metric)}
         except AnalysisError as error:
@@ -299,7 +308,7 @@ def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str]) -> None:
         table.add_column("interval", no_wrap=True)
         for label, row in cells.items():
             rate = comparisons[label].mean_curve.rate
-            row += [_percent(rate.value), _interval(rate.low, rate.high)]
+            row += [rate.figure(), rate.interval()]
             if doubts := [s.replace("_", " ") for s in comparisons[label].statuses if s != "ok"]:
                 remarks.append(f"{label}, {heading}: {', '.join(doubts)}")
     for row in cells.values():
@@ -307,11 +316,3 @@ def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str]) -> None:
     out.print(table)
     for remark in remarks:
         say(remark)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.2f}"
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{low:+.2f} .. {high:+.2f}"

@@ -65,7 +65,7 @@ def check(
         load_reference(against, suite),
         suite=suite,
         against=against,
-        metrics=metric or ["psnr_rgb", "ms_ssim_rgb"],
+        metrics=metric or [],
         limits=Limits(
             max_regression, 25.0 if max_slowdown is None else max_slowdown, max_slowdown is not None
         ),

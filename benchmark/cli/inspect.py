@@ -65,7 +65,7 @@ def _datasets() -> Iterable[Sequence[str]]:
 
 
 def _metrics() -> Iterable[Sequence[str]]:
-    from benchmark.metrics.base import METRICS
+    from benchmark.metrics import METRICS
 
     yield "METRIC", "VERSION", "UNIT", ""
     for name, metric in METRICS.items():

@@ -101,7 +101,7 @@ def compare(
     suite: Annotated[str, typer.Option(help="The suite whose results to compare codecs of.")] = "kodak",
     codec: Annotated[str | None, typer.Option(help="The codec to compare between two result sets.")] = None,
     metric: Annotated[
-        list[str] | None, typer.Option(help="psnr_rgb, ms_ssim_rgb, psnr_y, psnr_yuv; repeatable.")
+        list[str] | None, typer.Option(help="Compare by this metric (`bench list metrics`); repeatable.")
     ] = None,
     results: Results = Path("results"),
     averaging: Averaging = "per_image",

@@ -11,10 +11,13 @@ import pandas as pd
 
 from benchmark.analysis.comparison import compare
 from benchmark.analysis.figures import Comparison, PointDelta
+from benchmark.analysis.grid import resolve
 from benchmark.analysis.intervals import Estimate
 from benchmark.analysis.status import MEANING, MIXED, Status, joined
 from benchmark.errors import AnalysisError
 from benchmark.gate.findings import Finding, Limits, find_in_rows, pair_rows
+from benchmark.metrics import in_figures
+from benchmark.metrics.base import Metric
 
 Verdict = Literal["pass", "regression", "improvement", "inconclusive"]
 EXIT_CODES: dict[Verdict, int] = {"pass": 0, "improvement": 0, "regression": 1, "inconclusive": 3}
@@ -81,17 +84,19 @@ def check(
     *,
     suite: str = "",
     against: str = "",
-    metrics: Sequence[str] = ("psnr_rgb", "ms_ssim_rgb"),
+    metrics: Sequence[str] = (),
     limits: Limits | None = None,
     allow_inconclusive: bool = False,
     seed: int = 0,
 ) -> GateReport:
     """Compare results with the results of record, the same images at the same points, pair by pair.
 
-    Both frames have Record's columns. Raises AnalysisError where there is nothing to compare: an empty frame,
-    a metric that neither side holds, no codec in common.
+    Both frames have Record's columns. Without `metrics`, those that figures show are judged. Raises
+    AnalysisError where there is nothing to compare: an empty frame, an unknown metric or none that
+    either side holds, no codec in common.
     """
     limits = limits or Limits()
+    judged = [resolve(name) for name in metrics or in_figures()]
     for name, frame in (("the results", current), ("the reference", reference)):
         if frame.empty:
             raise AnalysisError(f"{name} of {suite or 'the suite'} hold no rows; run the suite first")
@@ -105,43 +110,36 @@ def check(
     verdicts = [
         verdict
         for codec in common
-        for metric in _measured(current, reference, codec, metrics)
+        for metric in judged
+        if _is_measured((current, reference), codec, metric)
         for verdict in [_judge((current, reference), pairs, codec, metric, limits=limits, seed=seed)]
     ]
     if not verdicts:
-        raise AnalysisError(f"neither side holds the metrics {', '.join(metrics)}")
+        raise AnalysisError(f"neither side holds the metrics {', '.join(metric.name for metric in judged)}")
     better = {v.codec for v in verdicts if v.verdict == "improvement"}
     return GateReport(
         suite=suite,
         against=against,
         limits=limits,
         verdicts=tuple(verdicts),
-        findings=tuple(find_in_rows(pairs, metrics, limits, better)),
+        findings=tuple(find_in_rows(pairs, judged, limits, better)),
         rows=len(current),
         reference_rows=len(reference),
         allow_inconclusive=allow_inconclusive,
     )
 
 
-def _measured(
-    current: pd.DataFrame, reference: pd.DataFrame, codec: str, metrics: Sequence[str]
-) -> list[str]:
-    """Return the metrics that at least one side holds for this codec."""
-    found = []
-    for metric in metrics:
-        for frame in (current, reference):
-            if metric not in frame:
-                raise AnalysisError(f"unknown metric {metric!r}: the results have no such column")
-        if any(frame.loc[frame["codec"] == codec, metric].notna().any() for frame in (current, reference)):
-            found.append(metric)
-    return found
+def _is_measured(frames: Sequence[pd.DataFrame], codec: str, metric: Metric) -> bool:
+    """Whether at least one side holds the metric for this codec."""
+    held = (frame for frame in frames if metric.name in frame)
+    return any(frame.loc[frame["codec"] == codec, metric.name].notna().any() for frame in held)
 
 
 def _judge(
     frames: tuple[pd.DataFrame, pd.DataFrame],
     pairs: pd.DataFrame,
     codec: str,
-    metric: str,
+    metric: Metric,
     *,
     limits: Limits,
     seed: int,
@@ -151,14 +149,14 @@ def _judge(
         zero = Estimate(0.0, 0.0, 0.0)
         images = int(mine["image"].nunique())
         return MetricVerdict(
-            codec, metric, "pass", "the same bits and the same pixels", zero, zero, images, True, ("ok",)
+            codec, metric.name, "pass", "the same bits and the same pixels", zero, zero, images, True, ("ok",)
         )
     found = compare(frames[0], codec, codec, metric, anchor_frame=frames[1], seed=seed)
-    verdict, reason = _decide(found, limits)
+    verdict, reason = _decide(found, limits, metric.quality_unit)
     rate = found.per_image.rate if found.per_image is not None else Estimate(None)
     return MetricVerdict(
         codec,
-        metric,
+        metric.name,
         verdict,
         reason,
         rate,
@@ -170,7 +168,7 @@ def _judge(
     )
 
 
-def _decide(found: Comparison, limits: Limits) -> tuple[Verdict, str]:
+def _decide(found: Comparison, limits: Limits, unit: str) -> tuple[Verdict, str]:
     """Decide on the bounds of the intervals; the mean alone never decides."""
     doubts = [MEANING[status] for status in found.statuses if status in _DOUBTFUL]
     if doubts:
@@ -178,10 +176,10 @@ def _decide(found: Comparison, limits: Limits) -> tuple[Verdict, str]:
     limit = limits.max_regression_percent
     figure = _deciding_figure(found)
     if figure is None:
-        return _decide_by_points(found.point_deltas, limits)
+        return _decide_by_points(found.point_deltas, limits, unit)
     verdict, reason = _decide_by_figure(figure, limit)
     if verdict in ("pass", "inconclusive"):
-        moved, where = _decide_by_points(found.point_deltas, limits)
+        moved, where = _decide_by_points(found.point_deltas, limits, unit)
         if moved == "regression":
             return moved, f"{reason}, but {where}"
     return verdict, reason
@@ -209,7 +207,7 @@ def _deciding_figure(found: Comparison) -> tuple[float, float, float] | None:
     return None
 
 
-def _decide_by_points(deltas: Sequence[PointDelta], limits: Limits) -> tuple[Verdict, str]:
+def _decide_by_points(deltas: Sequence[PointDelta], limits: Limits, unit: str) -> tuple[Verdict, str]:
     """Decide by what happened at each operating point, where BD-rate has no figure or sees no change.
 
     BD-rate does not see a codec that slides along its own curve, and has none where curves have one point.
@@ -221,8 +219,8 @@ def _decide_by_points(deltas: Sequence[PointDelta], limits: Limits) -> tuple[Ver
     worse = [d for d in deltas if _beyond(d.quality, limits.max_point_loss_db, -1)]
     better = [d for d in deltas if _beyond(d.quality, limits.max_point_loss_db, +1)]
     if not (costly or worse):
-        return ("improvement" if cheaper or better else "pass"), _most_moved(deltas)
-    return "regression", f"points moved: {_most_moved(worse or costly)}"
+        return ("improvement" if cheaper or better else "pass"), _most_moved(deltas, unit)
+    return "regression", f"points moved: {_most_moved(worse or costly, unit)}"
 
 
 def _beyond(figure: Estimate, limit: float, sign: int) -> bool:
@@ -233,10 +231,10 @@ def _beyond(figure: Estimate, limit: float, sign: int) -> bool:
     return sign * figure.value > limit and min(sign * bound for bound in bounds) > 0
 
 
-def _most_moved(deltas: Sequence[PointDelta]) -> str:
+def _most_moved(deltas: Sequence[PointDelta], unit: str) -> str:
     def size(delta: PointDelta) -> float:
         return abs(delta.quality.value or 0) * 16 + abs(delta.rate.value or 0)
 
     most = max(deltas, key=size)
     rate, quality = (np.nan if figure.value is None else figure.value for figure in (most.rate, most.quality))
-    return f"at {most.point:g}, {rate:+.2f} % bits and {quality:+.3f} dB"
+    return f"at {most.point:g}, {rate:+.2f} % bits and {quality:+.3f} {unit}".rstrip()

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.curves import to_db
 from benchmark.arrays import F64
+from benchmark.metrics.base import Metric
 
 Kind = Literal[
     "codec vanished",
@@ -40,6 +40,7 @@ class Limits:
     A codec fails when its BD-rate is up by more than `max_regression_percent` (and surely up), or a point
     lost more than `max_point_loss_db` without the curve getting better, or one image at one point lost more
     than `max_image_loss_db` at no fewer bits, or costs `max_image_rate_percent` more at no better quality.
+    Limits in dB hold for the qualities of other metrics too, whatever their unit.
     """
 
     max_regression_percent: float = 0.5
@@ -72,7 +73,9 @@ def pair_rows(current: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
 
     Adds booleans: `in_current`, `in_reference`, `both_ok`, `same_bits`, `same_pixels`.
     """
-    pairs = current.merge(reference, how="outer", on=_KEY, suffixes=_SIDES, indicator="side")
+    columns = list(dict.fromkeys([*current, *reference]))  # a metric may be on one side alone
+    now, before = (frame.reindex(columns=columns) for frame in (current, reference))
+    pairs = now.merge(before, how="outer", on=_KEY, suffixes=_SIDES, indicator="side")
     pairs["in_current"] = pairs["side"] != "right_only"
     pairs["in_reference"] = pairs["side"] != "left_only"
     pairs["both_ok"] = (pairs["status"] == "ok") & (pairs["status_reference"] == "ok")
@@ -82,7 +85,7 @@ def pair_rows(current: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
 
 
 def find_in_rows(
-    pairs: pd.DataFrame, metrics: Sequence[str], limits: Limits, improved: Set[str] = frozenset()
+    pairs: pd.DataFrame, metrics: Sequence[Metric], limits: Limits, improved: Set[str] = frozenset()
 ) -> Iterator[Finding]:
     """Yield all findings, codec by codec. Single images of codecs in `improved` are noted, not failed."""
     yield from find_vanished(pairs)
@@ -137,11 +140,11 @@ def _failed(codec: str, rows: pd.DataFrame) -> Iterator[Finding]:
             )
 
 
-def _drift(codec: str, rows: pd.DataFrame, metrics: Sequence[str], limits: Limits) -> Iterator[Finding]:
+def _drift(codec: str, rows: pd.DataFrame, metrics: Sequence[Metric], limits: Limits) -> Iterator[Finding]:
     drifted = rows[rows["same_bits"] & ~rows["same_pixels"]]
     moved = np.zeros(len(drifted), dtype=bool)
     for metric in metrics:
-        now, before = (to_db(values, metric) for values in _values(drifted, metric))
+        now, before = (metric.quality(values) for values in _values(drifted, metric.name))
         with np.errstate(invalid="ignore"):
             moved |= (now != before) & ~(np.abs(now - before) <= limits.max_rounding_db)
     for found, severity, what in ((drifted[moved], "fail", "decode"), (drifted[~moved], "note", "round")):
@@ -150,39 +153,36 @@ def _drift(codec: str, rows: pd.DataFrame, metrics: Sequence[str], limits: Limit
             yield Finding("decoder drift", "fail" if severity == "fail" else "note", codec, message)
     same = rows[rows["same_pixels"] & (rows["metric_versions"] == rows["metric_versions_reference"])]
     for metric in metrics:
-        now, before = _values(same, metric)
+        now, before = _values(same, metric.name)
         moved = np.abs(now - before) > 1e-6 * np.maximum(np.abs(before), 1)
         changed = same[moved | (np.isnan(now) != np.isnan(before))]
         if len(changed):
-            message = (
-                f"{metric} differs on {len(changed)} equal images, its version does not: {_places(changed)}"
-            )
+            where = f"{len(changed)} equal images, its version does not: {_places(changed)}"
+            message = f"{metric.name} differs on {where}"
             yield Finding("metric drift", "fail", codec, message)
 
 
 def _single_images(
-    codec: str, rows: pd.DataFrame, metrics: Sequence[str], limits: Limits, severity: Severity
+    codec: str, rows: pd.DataFrame, metrics: Sequence[Metric], limits: Limits, severity: Severity
 ) -> Iterator[Finding]:
     rows = rows[rows["both_ok"]]
     rates, rates_before = _values(rows, "bpp")
     with np.errstate(divide="ignore", invalid="ignore"):
         cost = (rates / rates_before - 1) * 100
     for metric in metrics:
-        if rows[metric].isna().all():
+        if metric.name not in rows or rows[metric.name].isna().all():
             continue
-        now, before = (to_db(values, metric) for values in _values(rows, metric))
+        now, before = (metric.quality(values) for values in _values(rows, metric.name))
         with np.errstate(invalid="ignore"):
             loss = np.where(now == before, 0.0, before - now)
         hit = (loss > limits.max_image_loss_db) & (cost > -limits.max_image_rate_percent)
         hit |= (cost > limits.max_image_rate_percent) & (loss > -limits.max_image_loss_db)
         if hit.any():
             worst = int(np.argmax(np.where(hit, loss * 16 + cost, -np.inf)))
+            moved = f"{cost[worst]:+.2f} % bits, {-loss[worst]:+.3f} {metric.quality_unit}".rstrip()
+            message = f"{metric.name}: {int(hit.sum())} of {len(rows)} rows much worse"
             yield Finding(
-                "image worse",
-                severity,
-                codec,
-                f"{metric}: {int(hit.sum())} of {len(rows)} rows much worse, most "
-                f"{_place(rows.iloc[worst])}: {cost[worst]:+.2f} % bits, {-loss[worst]:+.3f} dB",
+                "image worse", severity, codec, f"{message}, most {_place(rows.iloc[worst])}: {moved}"
             )
 
 
@@ -224,7 +224,8 @@ def _slower(kind: Kind, column: str, rows: pd.DataFrame, limits: Limits) -> Iter
 
 
 def _values(rows: pd.DataFrame, column: str) -> tuple[F64, F64]:
-    now, before = (rows[f"{column}{side}"].to_numpy(dtype=np.float64, na_value=np.nan) for side in _SIDES)
+    sides = (rows.get(f"{column}{side}", pd.Series(np.nan, rows.index)) for side in _SIDES)
+    now, before = (values.to_numpy(dtype=np.float64, na_value=np.nan) for values in sides)
     return now, before
 
 

@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from benchmark.analysis.curves import METRIC_LABELS, Curve
+from benchmark.analysis.curves import Curve
 from benchmark.analysis.intervals import Estimate
 from benchmark.gate.check import GateReport, MetricVerdict
+from benchmark.metrics import DEFAULT, METRICS
 
 JSON_VERSION = 1
 _SIGNS = {"pass": "✅ pass", "improvement": "🎉 improvement", "regression": "❌ regression"}
@@ -135,14 +136,14 @@ def to_markdown(report: GateReport) -> str:
             for f in report.findings
         ]
         parts.append("\n".join(["| | codec | finding | |", "|---|---|---|---|", *rows]))
-    parts += [_plot(v) for v in report.verdicts if v.comparison is not None and v.metric == "psnr_rgb"]
+    parts += [_plot(v) for v in report.verdicts if v.comparison is not None and v.metric == DEFAULT]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _verdict_table(report: GateReport) -> str:
     rows = [
         f"| {_cell(v.codec)} | {_cell(v.metric)} | {_SIGNS.get(v.verdict, '❔ inconclusive')} | "
-        f"{figure_text(v.bd_rate)} | {_cell(v.reason)} |"
+        f"{v.bd_rate.in_words('%')} | {_cell(v.reason)} |"
         for v in report.verdicts
     ]
     return "\n".join(["| codec | metric | verdict | BD-rate | why |", "|---|---|---|---|---|", *rows])
@@ -150,15 +151,7 @@ def _verdict_table(report: GateReport) -> str:
 
 def in_words(v: MetricVerdict) -> str:
     """Return figure and reason in one line."""
-    return f"BD-rate {figure_text(v.bd_rate)}: {v.reason}"
-
-
-def figure_text(figure: Estimate) -> str:
-    """Return a figure in percent with its interval."""
-    if figure.value is None:
-        return "none"
-    interval = f" [{figure.low:+.2f}, {figure.high:+.2f}]" if figure.low is not None else ""
-    return f"{figure.value:+.2f} %{interval}"
+    return f"BD-rate {v.bd_rate.in_words('%')}: {v.reason}"
 
 
 def _cell(text: str) -> str:
@@ -180,17 +173,17 @@ def _plot(verdict: MetricVerdict) -> str:
     rates = np.geomspace(low, high, _PLOT_SAMPLES)
     lines = [_sampled(curve, rates) for curve in (found.anchor_curve, found.codec_curve)]
     bottom, top = min(map(min, lines)), max(map(max, lines))
+    axis = METRICS.find(verdict.metric).axis
     title = re.sub(r'["\n]', " ", f"{verdict.codec}: the reference (blue), and now (orange)")
     return "\n".join(
         [
-            f"<details><summary>RD curves of {_cell(verdict.codec)}: {_cell(METRIC_LABELS[verdict.metric])} "
-            "over log2 bpp</summary>\n",
+            f"<details><summary>RD curves of {_cell(verdict.codec)}: {_cell(axis)} over log2 bpp</summary>\n",
             "```mermaid",
             '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#0072B2, #D55E00"}}}}%%',
             "xychart-beta",
             f'  title "{title}"',
             f'  x-axis "log2 bpp" {math.log2(low):.3f} --> {math.log2(high):.3f}',
-            f'  y-axis "{METRIC_LABELS[verdict.metric]}" {bottom - 0.5:.2f} --> {top + 0.5:.2f}',
+            f'  y-axis "{axis}" {bottom - 0.5:.2f} --> {top + 0.5:.2f}',
             *(f"  line [{', '.join(f'{value:.3f}' for value in line)}]" for line in lines),
             "```\n\n</details>",
         ]

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from benchmark.errors import AnalysisError, StoreError
 from benchmark.gate.findings import find_vanished, pair_rows
 from benchmark.results.plan import read_planned
-from benchmark.results.store import SCHEMA, TABLE, read_results
+from benchmark.results.store import TABLE, read_results, table_schema
 
 PROVENANCE = "reference.json"
 MAX_BYTES = 5 << 20
@@ -91,7 +91,7 @@ def promote(
         if problem:
             raise AnalysisError(f"{results}: not promoted: {problem}")
     frame = frame.sort_values(["dataset", "codec", "point", "image"], kind="stable", ignore_index=True)
-    table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
+    table = pa.Table.from_pandas(frame, schema=table_schema(frame.columns), preserve_index=False)
     target = folder / suite
     if not allow_removed and (target / TABLE).exists() and (removed := _removed(frame, target)):
         raise AnalysisError(

@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.gate.check import GateReport
-from benchmark.gate.formats import figure_text
 
 _STYLES = {"pass": "green", "improvement": "bold green", "regression": "bold red", "inconclusive": "yellow"}
 _SEVERITY_STYLES = {"fail": "bold red", "doubt": "yellow", "note": "dim"}
@@ -30,7 +29,7 @@ def _print(report: GateReport, console: Console) -> None:
         table.add_column(heading, overflow="fold")
     for v in report.verdicts:
         verdict = Text(v.verdict, style=_STYLES[v.verdict])
-        cells = [Text(text) for text in (figure_text(v.bd_rate), str(v.images), v.reason)]
+        cells = [Text(text) for text in (v.bd_rate.in_words("%"), str(v.images), v.reason)]
         table.add_row(Text(v.codec), Text(v.metric), verdict, *cells)
     console.print(table)
     for f in report.findings:

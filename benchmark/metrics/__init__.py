@@ -1,1 +1,29 @@
-"""Metrics."""
+"""Metrics: each is a value in a file here and one line below, or an entry point of another package."""
+
+from __future__ import annotations
+
+from benchmark.metrics.base import Metric
+from benchmark.registry import Registry
+
+METRICS: Registry[Metric] = Registry(
+    what="metric",
+    group="bench.metrics",
+    form="instance of benchmark.metrics.base.Metric",
+    accepts=lambda entry: isinstance(entry, Metric),
+    builtin={
+        "psnr_rgb": "benchmark.metrics.psnr:PSNR_RGB",
+        "ms_ssim_rgb": "benchmark.metrics.ms_ssim:MS_SSIM_RGB",
+        "psnr_y": "benchmark.metrics.psnr:PSNR_Y",
+        "psnr_yuv": "benchmark.metrics.psnr:PSNR_YUV",
+    },
+    name_of=lambda metric: metric.name,
+)
+"""Metrics by the name that suites and columns of results have, in the order in which reports show them."""
+
+DEFAULT = next(iter(METRICS.builtin))
+"""The metric of functions and figures that show one and are not told which."""
+
+
+def in_figures() -> tuple[str, ...]:
+    """Return the names of the metrics that are plotted and judged where nothing else is asked."""
+    return tuple(name for name, metric in METRICS.items() if metric.in_figures)

@@ -1,19 +1,16 @@
-"""Metrics: a reference and a decoded image become one number each, with a version and a unit."""
+"""A metric: a reference and a decoded image become one number; it says all that is to be known of it."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import Literal
 
-import numpy as np
-
-from benchmark.arrays import Image
-from benchmark.errors import BenchError, CodecError, UsageError, did_you_mean
+from benchmark.arrays import F64, Bools, Image
+from benchmark.errors import BenchError
 
 IDENTICAL = "identical images"
-"""How the reason of a PSNR that is null begins where the decoded image equals the original: lossless."""
+"""How the reason of a metric that is null begins where the decoded image equals the original: lossless."""
 
 
 class MetricUndefined(BenchError):  # noqa: N818 (an outcome with a definition: recorded as null and a reason)
@@ -25,84 +22,79 @@ class MetricUndefined(BenchError):  # noqa: N818 (an outcome with a definition: 
 
 
 @dataclass(frozen=True)
-class Metric:
-    """One line of the registry.
+class Decibels:
+    """How the values of a metric become dB, more of which is better whatever the metric's own direction.
 
-    `target` is "module:function", imported on first use. Whenever the number for any pair of images changes,
-    `version` changes: stored results are kept per version.
+    `formula` says it in words, of a value x; `apply` takes and returns arrays of one shape.
+    """
+
+    formula: str
+    apply: Callable[[F64], F64]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric. Its module is imported where only its labels are needed: `function` loads what is slow.
+
+    `name` is that in suites and of the column in results; `label` and `short` are how axes and tables call
+    it; `unit` is that of its values, "1" for none; `digits` are the decimals of a value that is shown.
+    `function` takes two 8-bit RGB images of one shape and returns a finite number, or raises MetricUndefined.
+    Whenever the number for any pair of images changes, `version` changes: results are kept per version.
     """
 
     name: str
     version: str
     unit: str
     summary: str
-    target: str
+    label: str
+    short: str
+    function: Callable[[Image, Image], float]
+    digits: int = 3
+    better: Literal["higher", "lower"] = "higher"
+    identical: float = float("inf")
+    """The value of identical images; an infinite one is null in results, for the reason IDENTICAL."""
+    decibels: Decibels | None = None
+    """How values are compared; None: as they are, or where lower is better, with the sign turned."""
+    has_mse: bool = False
+    """Whether a value is 10 log10(constant / MSE), so that the MSE may be averaged instead of it."""
+    in_figures: bool = False
+    """Whether it is plotted, judged by the gate and compared with every anchor, unless others are named."""
 
     def compute(self, reference: Image, decoded: Image) -> float:
         """Return the metric of two 8-bit RGB images of one shape, a finite number.
 
         Raises MetricUndefined where there is none.
         """
-        module_name, function_name = self.target.split(":")
-        value: float = getattr(importlib.import_module(module_name), function_name)(reference, decoded)
-        return value
+        return float(self.function(reference, decoded))
 
+    def quality(self, values: F64) -> F64:
+        """Return the values as curves have them, more is better: in dB if the metric has a dB form."""
+        if self.decibels is not None:
+            return self.decibels.apply(values)
+        return values if self.better == "higher" else -values
 
-_ALL = (
-    Metric(
-        "psnr_rgb",
-        "1",
-        "dB",
-        "PSNR over all samples of the three 8-bit RGB channels",
-        "benchmark.metrics.psnr:psnr_rgb",
-    ),
-    Metric(
-        "ms_ssim_rgb",
-        "1",
-        "1",
-        "MS-SSIM, mean of the three 8-bit RGB channels, as pytorch-msssim",
-        "benchmark.metrics.ms_ssim:ms_ssim_rgb",
-    ),
-    Metric(
-        "psnr_y", "1", "dB", "PSNR of BT.709 full-range luma, not rounded", "benchmark.metrics.psnr:psnr_y"
-    ),
-    Metric(
-        "psnr_yuv",
-        "1",
-        "dB",
-        "(6 Y' + Cb + Cr) / 8 of the planes' PSNRs, BT.709 full range, not rounded",
-        "benchmark.metrics.psnr:psnr_yuv",
-    ),
-)
+    def lossless(self, values: F64) -> Bools:
+        """Tell where a value is that of identical images."""
+        found: Bools = values >= self.identical if self.better == "higher" else values <= self.identical
+        return found
 
-METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
+    @property
+    def is_own_quality(self) -> bool:
+        """Whether values are compared as they are."""
+        return self.decibels is None and self.better == "higher"
 
+    @property
+    def value_unit(self) -> str:
+        """The unit of values as it is written behind a number, "" for none."""
+        return "" if self.unit == "1" else self.unit
 
-def find_metric(name: str) -> Metric:
-    """Return the metric `name`. Raises UsageError, with near names, if there is none."""
-    if name not in METRICS:
-        raise UsageError(f"unknown metric {name!r}; {did_you_mean(name, METRICS)}")
-    return METRICS[name]
+    @property
+    def quality_unit(self) -> str:
+        """The unit of `quality` as it is written behind a number, "" for none."""
+        return "dB" if self.decibels is not None else self.value_unit
 
-
-def measure(
-    reference: Image, decoded: Image, names: Iterable[str]
-) -> tuple[dict[str, float | None], dict[str, str]]:
-    """Return the value of each named metric, None where it is undefined, and the reasons of the latter.
-
-    `reference` and `decoded` are 8-bit RGB, shape (height, width, 3). Raises UsageError for an unknown
-    metric, CodecError if `decoded` is no image of the reference's shape: that is the codec's failure.
-    """
-    if decoded.shape != reference.shape or decoded.dtype != np.uint8:
-        raise CodecError(
-            f"decoded image has shape {decoded.shape} and type {decoded.dtype}, "
-            f"the reference {reference.shape} and {reference.dtype}"
-        )
-    values: dict[str, float | None] = {}
-    notes: dict[str, str] = {}
-    for name in names:
-        try:
-            values[name] = find_metric(name).compute(reference, decoded)
-        except MetricUndefined as undefined:
-            values[name], notes[name] = None, undefined.reason
-    return values, notes
+    @property
+    def axis(self) -> str:
+        """What an axis of qualities says: label and unit, with a minus sign where the sign is turned."""
+        turned = "\u2212" if self.decibels is None and self.better == "lower" else ""
+        return turned + self.label + (f" ({self.quality_unit})" if self.quality_unit else "")

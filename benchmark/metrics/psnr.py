@@ -7,9 +7,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from benchmark.arrays import I64, U8, Image
-from benchmark.jit import compile_kernel
-from benchmark.metrics.base import IDENTICAL, MetricUndefined
+from benchmark.arrays import Image
+from benchmark.metrics.base import IDENTICAL, Metric, MetricUndefined
 
 # Differences of BT.709 full-range planes as integer combinations of the RGB differences, over a divisor:
 # Y' = 0.2126 R + 0.7152 G + 0.0722 B, Cb = (B - Y') / 1.8556, Cr = (R - Y') / 1.5748.
@@ -73,26 +72,41 @@ def _difference_products(reference: Image, decoded: Image) -> _Sums:
     Any PSNR of planes that are linear in RGB follows from these, without a rounded plane on the way. They are
     Python integers, as products with the weights pass 64 bits for large images and 0 must stay exactly 0.
     """
+    from benchmark.metrics.psnr_kernel import sum_products  # compiled: loaded where something is measured
+
     pairs = (np.ascontiguousarray(image).reshape(-1, 3) for image in (reference, decoded))
-    rr, gg, bb, rg, rb, gb = map(int, _sum_products(*pairs))
+    rr, gg, bb, rg, rb, gb = map(int, sum_products(*pairs))
     return (rr, rg, rb), (rg, gg, gb), (rb, gb, bb)
 
 
-@compile_kernel()
-def _sum_products(a: U8, b: U8) -> I64:
-    """Return the sums of products rr, gg, bb, rg, rb, gb of the differences of two [pixels, 3] arrays."""
-    sums = np.zeros(6, np.int64)
-    for start in range(0, a.shape[0], 16384):  # 16384 * 255^2 still fits 32 bits, which vectorize better
-        rr = gg = bb = rg = rb = gb = np.int32(0)
-        for i in range(start, min(start + 16384, a.shape[0])):
-            red = np.int32(a[i, 0]) - np.int32(b[i, 0])
-            green = np.int32(a[i, 1]) - np.int32(b[i, 1])
-            blue = np.int32(a[i, 2]) - np.int32(b[i, 2])
-            rr = np.int32(rr + red * red)
-            gg = np.int32(gg + green * green)
-            bb = np.int32(bb + blue * blue)
-            rg = np.int32(rg + red * green)
-            rb = np.int32(rb + red * blue)
-            gb = np.int32(gb + green * blue)
-        sums += np.array([rr, gg, bb, rg, rb, gb], np.int64)
-    return sums
+PSNR_RGB = Metric(
+    name="psnr_rgb",
+    version="1",
+    unit="dB",
+    summary="PSNR over all samples of the three 8-bit RGB channels",
+    label="PSNR RGB",
+    short="PSNR",
+    function=psnr_rgb,
+    has_mse=True,
+    in_figures=True,
+)
+PSNR_Y = Metric(
+    name="psnr_y",
+    version="1",
+    unit="dB",
+    summary="PSNR of BT.709 full-range luma, not rounded",
+    label="PSNR Y",
+    short="PSNR-Y",
+    function=psnr_y,
+    has_mse=True,
+)
+PSNR_YUV = Metric(
+    name="psnr_yuv",
+    version="1",
+    unit="dB",
+    summary="(6 Y' + Cb + Cr) / 8 of the planes' PSNRs, BT.709 full range, not rounded",
+    label="PSNR YUV 6:1:1",
+    short="PSNR-YUV",
+    function=psnr_yuv,
+    has_mse=True,
+)

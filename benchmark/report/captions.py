@@ -6,22 +6,26 @@ from collections.abc import Sequence
 from typing import Literal
 
 from benchmark.analysis import MEANING, Comparison, Status
-from benchmark.analysis.curves import METRIC_LABELS
 from benchmark.analysis.figures import MEAN_CURVES
 from benchmark.data.manifests import title_of
+from benchmark.metrics import METRICS
 from benchmark.report.summary import Summary
-
-SHORT_LABELS = {"psnr_rgb": "PSNR", "ms_ssim_rgb": "MS-SSIM", "psnr_y": "PSNR-Y", "psnr_yuv": "PSNR-YUV"}
 
 
 def short_label(metric: str) -> str:
     """Return a metric's name without its unit."""
-    return SHORT_LABELS[metric]
+    return METRICS.find(metric).short
 
 
 def axis_label(metric: str) -> str:
     """Return a metric's name and unit, as an axis has them."""
-    return METRIC_LABELS[metric].replace(" (dB of the mean)", " (dB)")
+    return METRICS.find(metric).axis
+
+
+def in_unit(metric: str) -> str:
+    """Return " (dB)", or what else the metric's qualities are in, to stand behind a heading."""
+    unit = METRICS.find(metric).quality_unit
+    return f" ({unit})" if unit else ""
 
 
 def dataset_title(summary: Summary) -> str:
@@ -36,9 +40,11 @@ def title(summary: Summary) -> str:
 
 def averaging(summary: Summary, metric: str) -> str:
     """Say how a metric's curve was averaged."""
-    if metric == "ms_ssim_rgb":
-        return "arithmetic means over images of bpp and of MS-SSIM, the latter then as -10 log10(1 - x) dB"
-    return summary.averaging_note
+    found = METRICS.find(metric)
+    if found.decibels is None:
+        return summary.averaging_note
+    means = f"arithmetic means over images of bpp and of {found.short}"
+    return f"{means}, the latter then as {found.decibels.formula} dB"
 
 
 def status_text(c: Comparison) -> str:

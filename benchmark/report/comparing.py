@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.analysis import MEANING, Comparison, Curve
+from benchmark.analysis import MEANING, Comparison, Curve, Estimate
 from benchmark.analysis import compare as compare_codecs
+from benchmark.analysis.intervals import DASH, number
 from benchmark.analysis.published import list_curves, load
 from benchmark.analysis.status import MIXED
 from benchmark.errors import AnalysisError
+from benchmark.metrics import METRICS, in_figures
 from benchmark.report import captions
-from benchmark.report.summary import FIGURE_METRICS
-from benchmark.report.tables import text as tables
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,7 +35,7 @@ def compare_text(
     """
     frame, anchor_frame = frames
     codec, anchor = names
-    chosen = metrics or [m for m in FIGURE_METRICS if frame[m].notna().any()]
+    chosen = metrics or [m for m in in_figures() if m in frame and frame[m].notna().any()]
     for metric in chosen:
         by: str | Curve = anchor
         if anchor_frame is None and any(p.name == anchor for p in list_curves()):
@@ -52,7 +52,8 @@ def compare_text(
         if found.images and not allow_mixed and MIXED.intersection(found.statuses):
             yield "  --allow-mixed gives figures all the same."
     if not chosen:
-        raise AnalysisError("the results have no PSNR or MS-SSIM to compare; name another metric")
+        wanted = " or ".join(METRICS.find(metric).short for metric in in_figures())
+        raise AnalysisError(f"the results have no {wanted} to compare; name another metric")
 
 
 def comparison_table(c: Comparison) -> Table:
@@ -69,28 +70,23 @@ def comparison_table(c: Comparison) -> Table:
     mark = {True: " (to quote)", False: ""}
     is_mean = c.headline == "mean curve"
     mean, own = c.mean_curve, c.per_image
-    table.add_row(
-        f"BD-rate of the mean curves{mark[is_mean]}", _percent(mean.rate.value), tables.interval(mean.rate)
-    )
+    table.add_row(f"BD-rate of the mean curves{mark[is_mean]}", mean.rate.figure("%"), mean.rate.interval())
     for method, figures in mean.by_method.items():
         if method != "pchip" and "methods_disagree" in c.statuses:
-            table.add_row(f"  by {method}", _percent(figures.rate_percent), tables.DASH)
+            table.add_row(f"  by {method}", Estimate(figures.rate_percent).figure("%"), DASH)
     if own is not None:
         table.add_row(
             f"BD-rate, mean of {own.n_images} images{mark[not is_mean]}",
-            _percent(own.rate.value),
-            tables.interval(own.rate),
+            own.rate.figure("%"),
+            own.rate.interval(),
         )
         table.add_row(
             "  median, standard deviation",
-            f"{_percent(own.median_rate_percent)}, {tables.number(own.std_rate_percent)}",
-            tables.DASH,
+            f"{Estimate(own.median_rate_percent).figure('%')}, {number(own.std_rate_percent)}",
+            DASH,
         )
-    table.add_row(
-        "BD-quality of the mean curves",
-        f"{tables.number(mean.quality.value, 3, signed=True)} dB",
-        tables.interval(mean.quality, 3),
-    )
+    unit = METRICS.find(c.metric).quality_unit
+    table.add_row("BD-quality of the mean curves", mean.quality.figure(unit, 3), mean.quality.interval(3))
     overlap = f"mean curves overlap by {mean.overlap:.1%}; " if mean.by_method else ""
     table.caption = f"negative is fewer bits; {overlap}{c.resamples:,} resamples, paired over images"
     return table
@@ -101,15 +97,16 @@ def point_table(c: Comparison) -> Table:
     from rich.table import Table
 
     table = Table(title="At equal operating points, of the means")
-    for name in ("Point", "Rate (%)", "95 % interval", "Quality (dB)", "95 % interval"):
+    quality = f"Quality{captions.in_unit(c.metric)}"
+    for name in ("Point", "Rate (%)", "95 % interval", quality, "95 % interval"):
         table.add_column(name, justify="right")
     for delta in c.point_deltas:
         table.add_row(
             f"{delta.point:g}",
-            tables.number(delta.rate.value, signed=True),
-            tables.interval(delta.rate),
-            tables.number(delta.quality.value, 3, signed=True),
-            tables.interval(delta.quality, 3),
+            delta.rate.figure(),
+            delta.rate.interval(),
+            delta.quality.figure(digits=3),
+            delta.quality.interval(3),
         )
     return table
 
@@ -123,10 +120,6 @@ def image_lines(c: Comparison) -> Iterator[str]:
     best, worst = held.iloc[0], held.iloc[-1]
     yield (
         f"  better on {better} of {len(held)} images; "
-        f"best {best['image']} {_percent(best['bd_rate_percent'])}, "
-        f"worst {worst['image']} {_percent(worst['bd_rate_percent'])}"
+        f"best {best['image']} {Estimate(best['bd_rate_percent']).figure('%')}, "
+        f"worst {worst['image']} {Estimate(worst['bd_rate_percent']).figure('%')}"
     )
-
-
-def _percent(value: float | None) -> str:
-    return f"{tables.number(value, signed=True)} %"

@@ -9,8 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.codecs import CODECS
-
 
 @dataclass(frozen=True)
 class CodecFacts:
@@ -73,11 +71,10 @@ def provenance(frame: pd.DataFrame) -> Provenance:
 
 def _facts(codec: str, rows: pd.DataFrame) -> CodecFacts:
     codec_id = str(rows["codec_id"].iloc[0])
-    entry = dict(CODECS.items()).get(codec_id)
     return CodecFacts(
         codec=codec,
         codec_id=codec_id,
-        point_name=entry.point_name if entry else "point",
+        point_name=" or ".join(_distinct(rows["point_name"])) or "point",
         options=_distinct(rows["codec_options"]),
         versions=_distinct(rows["codec_version"]),
         encode_argv=_command(rows["encode_argv"]),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmark.analysis import Curve
-from benchmark.analysis.grid import METRICS
 from benchmark.analysis.published import list_curves, load, publication
 from benchmark.errors import AnalysisError
+from benchmark.metrics import METRICS
 from benchmark.report.style import Style, styles
 from benchmark.report.summary import Summary
 
@@ -41,7 +41,7 @@ def _by_metric(names: Sequence[str]) -> dict[str, dict[str, Curve]]:
     found: dict[str, dict[str, Curve]] = {}
     for name in names:
         for metric in publication(name).metrics:
-            if metric in METRICS:
+            if metric in METRICS.names():
                 curve = load(name, metric)
                 found.setdefault(metric, {})[curve.label] = curve
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.errors import BenchError, StoreError
-from benchmark.report.summary import COLUMNS, Summary, summarize
+from benchmark.report.summary import Summary, columns, summarize
 from benchmark.results.plan import Plan, read_plan
 from benchmark.runs.suite import load_suite, parse_suite
 
@@ -64,7 +64,7 @@ def read(
     *,
     remark: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
-    """Read what a report needs of the results (`summary.COLUMNS`), of these codecs alone if any is named.
+    """Read what a report needs of the results (`summary.columns`), of these codecs alone if any is named.
 
     A measured `anchor` is read along with the codecs. Rows that the plan does not ask for are left out, and
     `remark` is told how many.
@@ -74,7 +74,7 @@ def read(
     from benchmark.analysis.grid import rows_of
     from benchmark.results.store import read_results
 
-    frame = read_results(asked.path, COLUMNS, words_as_categories=True)
+    frame = read_results(asked.path, columns(), words_as_categories=True)
     if asked.plan is not None:
         planned = asked.plan.select(frame)
         if remark is not None and len(planned) < len(frame):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.analysis import Curve
-from benchmark.analysis.curves import to_db, weighted_means
+from benchmark.analysis.curves import weighted_means
 from benchmark.analysis.grid import CodecGrid, complete
 from benchmark.analysis.intervals import LEVEL, resample_weights
 from benchmark.analysis.pchip import Fronts, fronts
@@ -70,9 +70,8 @@ def _curves_drawn(grid: CodecGrid, averaging: str) -> Fronts:
     if images > 1:
         weights.extend(resample_weights(images, RESAMPLES, 0))
     means = [weighted_means(grid, w, averaging) for w in weights]
-    return fronts(
-        np.concatenate([r for r, _ in means]), to_db(np.concatenate([v for _, v in means]), grid.metric)
-    )
+    rates, values = (np.concatenate(found) for found in zip(*means, strict=True))
+    return fronts(rates, grid.metric.quality(values))
 
 
 def _log_rates(curves: Fronts, at: F64) -> F64:

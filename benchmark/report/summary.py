@@ -10,16 +10,15 @@ import pandas as pd
 
 from benchmark.analysis import Comparison, Curve, compare_grids
 from benchmark.analysis.curves import AVERAGINGS, mean_curve
-from benchmark.analysis.grid import METRICS, CodecGrid, codec_grids, complete, only_dataset
+from benchmark.analysis.grid import CodecGrid, codec_grids, complete, only_dataset
 from benchmark.analysis.intervals import RESAMPLES
 from benchmark.errors import AnalysisError, did_you_mean
+from benchmark.metrics import METRICS
 from benchmark.report.provenance import Provenance, provenance
 from benchmark.report.savings import Savings, rate_savings_with_intervals
 from benchmark.report.speed import Speed, speeds
 from benchmark.report.style import Style, styles
 
-FIGURE_METRICS = ("psnr_rgb", "ms_ssim_rgb")
-"""The two metrics of the field's papers: these are plotted, and compared with every anchor."""
 MAX_ROWS_FOR_ALL_ANCHORS = 50_000
 """Beyond this many rows only the report's own anchor is compared with."""
 MAX_RESAMPLED_IMAGES, MIN_RESAMPLES = 4_000_000, 400
@@ -32,9 +31,9 @@ OTHER_ANCHOR_RESAMPLES = 2_000
 class Summary:
     """One suite's results on one dataset, averaged and compared.
 
-    `metrics` are those with values; `codecs` the measured labels, the suite's order first; `curves`,
-    `published`, `grids`, `comparisons`, `savings` are keyed by metric, then label (the last two: by metric,
-    anchor, label). Codecs without a single curve are in `codecs` and in `failures` only.
+    `metrics` are those with values that are known here; `codecs` the measured labels, the suite's order
+    first; `curves`, `published`, `grids`, `comparisons`, `savings` are keyed by metric, then label (the last
+    two: by metric, anchor, label). Codecs without a single curve are in `codecs` and in `failures` only.
     """
 
     suite: str
@@ -117,7 +116,7 @@ def summarize(
     codecs = _ordered(frame["codec"].unique(), order)
     with_rows = _ordered(good["codec"].unique(), order)
     anchor = _checked_anchor(anchor, with_rows, published)
-    metrics = tuple(m for m in METRICS if good[m].notna().any())
+    metrics = tuple(m for m in METRICS.names() if m in good and good[m].notna().any())
     by_metric = {
         m: _by_metric(
             frame,
@@ -174,25 +173,25 @@ def _by_metric(
     averaging: str,
     allow_mixed: bool,
 ) -> _Found:
-    """Average and compare on one metric; MS-SSIM is always averaged as it is, having no MSE."""
+    """Average and compare on one metric; one that has no MSE is always averaged as it is."""
     with_values = frame.groupby("codec", observed=True)[metric].count()
     having = [c for c in codecs if with_values.get(c, 0)]
     enough = max(MIN_RESAMPLES, min(RESAMPLES, MAX_RESAMPLED_IMAGES // frame["image"].nunique()))
-    averaging = averaging if metric.startswith("psnr") or averaging != "mean_mse" else "per_image"
+    averaging = averaging if METRICS.find(metric).has_mse or averaging != "mean_mse" else "per_image"
     rows = frame[[*_GRID_COLUMNS, metric]]
     if len(having) < frame["codec"].nunique():
         rows = rows[rows["codec"].isin(having)]
     grids = codec_grids(rows, metric)
     curves = {label: _mean(grids[label], averaging) for label in having}
     theirs = published.get(metric, {})
-    whole = all_anchors and metric in FIGURE_METRICS
+    figured = METRICS.find(metric).in_figures
+    whole = all_anchors and figured
     anchors = {a: theirs.get(a, a) for a in [*having, *theirs] if whole or a == anchor}
     comparisons = {}
     for name, by in anchors.items():
         resamples = enough if name == anchor else min(enough, OTHER_ANCHOR_RESAMPLES)
         found = compare_grids(grids, by, averaging=averaging, allow_mixed=allow_mixed, resamples=resamples)
         comparisons[name] = {c.codec: c for c in found}
-    figured = metric in FIGURE_METRICS
     savings = rate_savings_with_intervals(grids, anchors, averaging) if figured else {}
     # A curve that has no figure is not drawn against the anchor either: its protocol or versions are mixed.
     savings = {
@@ -208,32 +207,35 @@ def _mean(grid: CodecGrid, averaging: str) -> Curve:
 
 
 _GRID_COLUMNS = [
-    "dataset", "dataset_size", "codec", "codec_id", "point", "image", "image_sha256", "status", "protocol",
-    "started_at", "width", "height", "bpp", "codec_version", "codec_options",
+    "dataset", "dataset_size", "codec", "codec_id", "codec_family", "point", "image", "image_sha256",
+    "status", "protocol", "started_at", "width", "height", "bpp", "codec_version", "codec_options",
     "metric_notes",
 ]  # fmt: skip
 """What the analysis reads of each row, beside the metric."""
 
 
 _WORDS = (
-    "suite", "dataset", "codec", "codec_id", "codec_options", "image", "image_sha256", "status",
+    "suite", "dataset", "codec", "codec_id", "codec_family", "codec_options", "point_name", "image",
+    "image_sha256", "status",
     "codec_version", "metric_versions", "metric_notes", "encode_argv", "decode_argv", "binary_sha256",
     "config_sha256", "image_conversions", "protocol", "machine", "environment", "run_id",
 )  # fmt: skip
 _NUMBERS = (
-    "dataset_size", "point", "width", "height", "bpp", *METRICS, "encode_seconds", "decode_seconds",
-    "jobs", "threads",
+    "dataset_size", "point", "width", "height", "bpp", "encode_seconds", "decode_seconds", "jobs", "threads",
 )  # fmt: skip
 _TEXTS = ("error", "started_at")
-COLUMNS = (*_WORDS, *_NUMBERS, *_TEXTS)
-"""The columns of the results that a report reads."""
+
+
+def columns() -> list[str]:
+    """Return the columns of the results that a report reads, those of all metrics that are known here too."""
+    return [*_WORDS, *_NUMBERS, *_TEXTS, *(name for name, _ in METRICS.items())]
 
 
 def light(frame: pd.DataFrame) -> pd.DataFrame:
     """Return what a report needs of the rows, words as categories: a million rows are grouped at a glance."""
-    columns: dict[str, pd.Series[Any]] = {name: frame[name].astype("category") for name in _WORDS}
-    columns |= {name: frame[name] for name in (*_NUMBERS, *_TEXTS)}
-    return pd.DataFrame(columns)
+    found: dict[str, pd.Series[Any]] = {name: frame[name].astype("category") for name in _WORDS}
+    found |= {name: frame[name] for name in columns() if name in frame and name not in _WORDS}
+    return pd.DataFrame(found)
 
 
 def _ordered(labels: Iterable[str], order: Sequence[str]) -> list[str]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.analysis import MEANING, mean_curves
+from benchmark.analysis.intervals import DASH, number
 from benchmark.analysis.published import Publication, list_curves, load, verify, yardsticks
 from benchmark.errors import AnalysisError
+from benchmark.metrics import DEFAULT, METRICS, in_figures
 from benchmark.report import captions
-from benchmark.report.summary import FIGURE_METRICS
-from benchmark.report.tables import text as tables
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,12 +27,12 @@ def verify_text(frame: pd.DataFrame) -> Iterator[Table | str]:
     without, compared = [], 0
     for codec, rows in frame.groupby("codec", sort=True, observed=True):
         codec_id = str(rows["codec_id"].iloc[0])
-        for metric in FIGURE_METRICS:
-            if not rows[metric].notna().any():
+        for metric in in_figures():
+            if metric not in rows or not rows[metric].notna().any():
                 continue
             curve = mean_curves(rows, metric)[str(codec)]
             known = yardsticks(codec_id, curve.dataset, metric)
-            if not known and metric == FIGURE_METRICS[0]:
+            if not known and metric == DEFAULT:
                 without.append(str(codec))
             for publication in known:
                 try:
@@ -60,6 +60,7 @@ def deviation_table(
     from rich.markup import escape
     from rich.table import Table
 
+    unit = METRICS.find(metric).quality_unit
     title = f"{codec}, {captions.short_label(metric)}, {images}: here and published by {publication.label}"
     table = Table(title=escape(title), caption=escape(f"{publication.source} at {publication.commit[:12]}"))
     for name in (
@@ -67,9 +68,9 @@ def deviation_table(
         "bpp here",
         "published",
         "difference (%)",
-        "dB here",
+        f"{unit} here",
         "published",
-        "difference (dB)",
+        f"difference ({unit})",
     ):
         table.add_column(escape(name), justify="right")
     for row in deviations.to_dict("records"):
@@ -77,10 +78,10 @@ def deviation_table(
             f"{row['point']:g}",
             f"{row['measured_bpp']:.4f}",
             f"{row['published_bpp']:.4f}",
-            tables.number(row["bpp_deviation_percent"], signed=True),
+            number(row["bpp_deviation_percent"], signed=True),
             f"{row['measured_quality_db']:.3f}",
             f"{row['published_quality_db']:.3f}",
-            tables.number(row["quality_deviation_db"], 3, signed=True),
+            number(row["quality_deviation_db"], 3, signed=True),
         )
     return table
 
@@ -95,9 +96,6 @@ def published_table() -> Table:
         table.add_column(name, no_wrap=name == "Name")
     for p in list_curves():
         table.add_row(
-            *(
-                escape(text)
-                for text in (p.name, p.label, p.codec or tables.DASH, ", ".join(p.metrics), p.date)
-            )
+            *(escape(text) for text in (p.name, p.label, p.codec or DASH, ", ".join(p.metrics), p.date))
         )
     return table

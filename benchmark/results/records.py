@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Protocol
 
 # No pyarrow here: worker processes make records, and start faster without it.
 
 Status = Literal["ok", "failed", "timeout"]
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+READABLE = ("1", SCHEMA_VERSION)
+"""The versions whose rows are read. 1 has neither `point_name` nor `codec_family`, which are null then."""
 
 
 @dataclass(frozen=True)
 class Record:
     """One row: one image coded by one codec at one operating point, measured.
 
-    A metric is NaN-free: None where it could not be computed, with the reason in `metric_notes`.
+    A metric is NaN-free: None where it could not be computed, with the reason in `metric_notes`. In the table
+    each metric is a column of its own (see `row`).
     """
 
     # what was asked for
@@ -49,10 +53,8 @@ class Record:
     """sha256 of the decoded pixels (height x width x 3 bytes, row-major)."""
     bpp: float | None = None
     """8 * bitstream_bytes / (width * height), header included."""
-    psnr_rgb: float | None = None
-    ms_ssim_rgb: float | None = None
-    psnr_y: float | None = None
-    psnr_yuv: float | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    """Metric name -> value."""
     metric_versions: str = "{}"
     """JSON object: metric name -> version."""
     metric_notes: str = "{}"
@@ -84,10 +86,28 @@ class Record:
     """UTC, ISO 8601."""
     extra: str = field(default="{}")
     """JSON object: further facts that a codec noted."""
+    point_name: str | None = None
+    """What the operating point means: quality, QP, lmbda."""
+    codec_family: str | None = None
+    """What implements the codec: at equal points, codecs of one family were coded with equal settings."""
     schema_version: str = SCHEMA_VERSION
 
+    def row(self) -> dict[str, Any]:
+        """Return the columns of the table: the fields but `metrics`, and each metric."""
+        return {name: getattr(self, name) for name in COLUMNS} | dict(self.metrics)
 
-METRIC_COLUMNS = ("psnr_rgb", "ms_ssim_rgb", "psnr_y", "psnr_yuv")
+
+def record_of(row: Mapping[str, Any]) -> Record:
+    """Return the record of a row (see `Record.row`). Raises TypeError for what is no row of a record."""
+    own = {name: value for name, value in row.items() if name in COLUMNS}
+    metrics = {name: value for name, value in row.items() if name not in COLUMNS}
+    if not all(value is None or isinstance(value, float) for value in metrics.values()):
+        raise TypeError(f"columns that are neither a record's nor a metric's numbers: {metrics}")
+    return Record(**own, metrics=metrics)
+
+
+COLUMNS = tuple(column.name for column in fields(Record) if column.name != "metrics")
+"""The columns that every table has; what others it has are metrics."""
 
 SLOT = ("dataset", "codec", "point", "image")
 """The columns that name a row: a store holds one row for each, the one written last."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 
 from benchmark.errors import LockedError, StoreError
 from benchmark.files import locked, replacing
-from benchmark.results.records import KEPT, METRIC_COLUMNS, SCHEMA_VERSION, SLOT, Record
+from benchmark.results.records import COLUMNS, KEPT, READABLE, SCHEMA_VERSION, SLOT, Record, record_of
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import pandas as pd
 
-__all__ = ["METRIC_COLUMNS", "SCHEMA", "SCHEMA_VERSION", "Record", "Store", "read_results", "set_aside"]
+__all__ = ["SCHEMA", "SCHEMA_VERSION", "Record", "Store", "read_results", "set_aside", "table_schema"]
 
 _ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "Status": pa.string()}
 
@@ -31,10 +31,11 @@ SCHEMA = pa.schema(
     [
         pa.field(f.name, _ARROW[str(f.type).removesuffix(" | None")], nullable="None" in str(f.type))
         for f in fields(Record)
+        if f.name in COLUMNS
     ],
     metadata={"bench_schema_version": SCHEMA_VERSION},
 )
-"""The columns of results.parquet, as Record documents them."""
+"""The columns of every results.parquet, as Record documents them; each metric that occurs is one more."""
 
 _WORDS = frozenset(field.name for field in SCHEMA if field.type == pa.string()) - {"error", "started_at"}
 
@@ -108,7 +109,7 @@ class Store:
         """Put records on disk, to stay. Raises StoreError if they cannot be written."""
         if self._journal is None:
             raise StoreError(f"{self.folder}: the store is not open")
-        lines = b"".join(json.dumps(vars(record)).encode() + b"\n" for record in records)
+        lines = b"".join(json.dumps(record.row()).encode() + b"\n" for record in records)
         try:
             while lines:
                 lines = lines[self._journal.write(lines) :]
@@ -176,11 +177,12 @@ def read_results(
 ) -> pd.DataFrame:
     """Return the rows of a results folder (what a run has not merged yet included), or of one parquet file.
 
-    The columns are SCHEMA's, or those of them that `columns` names: a report over a million rows reads what
-    it needs. With `words_as_categories`, text columns are pandas categoricals, a code a row instead of a
-    string; but not the free text `error`, nor `started_at`, whose order counts. A row that was measured again
-    appears once, with what was measured last.
-    Raises StoreError if there are none, or if they have another schema version.
+    The columns are SCHEMA's and those of the metrics that were measured, or those that `columns` names: a
+    report over a million rows reads what it needs. A metric that was not measured is a column of nulls. With
+    `words_as_categories`, text columns are pandas categoricals, a code a row instead of a string; but not the
+    free text `error`, nor `started_at`, whose order counts. A row that was measured again appears once, with
+    what was measured last.
+    Raises StoreError if there are none, or if they have a schema version that is not in READABLE.
     """
     if path.is_dir() and not any((path / name).exists() for name in (TABLE, JOURNAL)):
         raise StoreError(f"{path}: holds no results; `bench run suite NAME` makes them")
@@ -206,10 +208,13 @@ def _merged(
     if (folder / TABLE).exists():
         table = _read_table(folder / TABLE, columns, words_as_categories)
     else:
-        table = SCHEMA.empty_table().select(list(columns or SCHEMA.names))
+        table = table_schema(columns).empty_table()
     if not rows:
         return table, unreadable
-    added = pa.Table.from_pylist(rows, schema=SCHEMA).select(table.schema.names).cast(table.schema)
+    if columns is None:
+        names = dict.fromkeys([*table.schema.names, *(name for row in rows for name in row)])
+        table = _shaped(table, table_schema(names, _WORDS if words_as_categories else ()))
+    added = pa.Table.from_pylist(rows, schema=table_schema(table.schema.names)).cast(table.schema)
     table = pa.concat_tables([table, added]).unify_dictionaries()
     last = {key: i for i, key in enumerate(zip(*(table[name].to_pylist() for name in SLOT), strict=True))}
     return table.take(sorted(last.values())), unreadable
@@ -224,32 +229,62 @@ def _read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
     rows, unreadable = [], 0
     for line in lines[:-1]:  # what follows the last newline was torn off in the middle of writing
         try:
-            rows.append(vars(Record(**json.loads(line))))
+            rows.append(record_of(json.loads(line)).row())
         except (ValueError, TypeError):
             unreadable += 1
     return rows, unreadable
 
 
+def table_schema(columns: Iterable[str] | None = None, words: Collection[str] = ()) -> pa.Schema:
+    """Return the schema of a table with these columns (SCHEMA's without any), `words` as dictionaries.
+
+    What is no column of SCHEMA is a metric.
+    """
+    coded = pa.dictionary(pa.int32(), pa.string())
+    known = {field.name: field for field in SCHEMA}
+    names = SCHEMA.names if columns is None else columns
+    shape = [known.get(name) or pa.field(name, pa.float64()) for name in names]
+    return pa.schema([f.with_type(coded) if f.name in words else f for f in shape], SCHEMA.metadata)
+
+
 def _read_table(
     path: Path, columns: Sequence[str] | None = None, words_as_categories: bool = False
 ) -> pa.Table:
-    """Return the table with SCHEMA's columns, or these; text as dictionaries if `words_as_categories`."""
+    """Return the table with all its columns and SCHEMA's, or these; text coded if `words_as_categories`."""
     words = _WORDS if words_as_categories else frozenset()
     try:
         file = pq.ParquetFile(path, read_dictionary=sorted(words))
-        version = (file.schema_arrow.metadata or {}).get(b"bench_schema_version", b"?").decode()
-        if version != SCHEMA_VERSION or file.schema_arrow.names != SCHEMA.names:
-            raise StoreError(
-                f"{path}: has schema version {version}, this bench reads and writes version "
-                f"{SCHEMA_VERSION}; measure anew (`bench run suite NAME --fresh` moves the old results aside)"
-            )
-        table = file.read(columns=list(columns) if columns is not None else None)
+        _check_schema(path, file.schema_arrow)
+        held = file.schema_arrow.names
+        names = list(dict.fromkeys([*held, *COLUMNS])) if columns is None else list(columns)
+        table = file.read(columns=[name for name in names if name in held])
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path}: is no readable parquet file: {error}") from error
-    fields = [SCHEMA.field(name) for name in (columns if columns is not None else SCHEMA.names)]
-    coded = pa.dictionary(pa.int32(), pa.string())
-    shape = [field.with_type(coded) if field.name in words else field for field in fields]
-    return table.select([field.name for field in fields]).cast(pa.schema(shape, SCHEMA.metadata))
+    return _shaped(table, table_schema(names, words))
+
+
+def _check_schema(path: Path, schema: pa.Schema) -> None:
+    """Raise StoreError for a version that is not read here, or a table that is not of its version."""
+    remedy = "measure anew (`bench run suite NAME --fresh` moves the old results aside)"
+    version = (schema.metadata or {}).get(b"bench_schema_version", b"?").decode()
+    if version not in READABLE:
+        raise StoreError(
+            f"{path}: has schema version {version}, this bench reads {' and '.join(READABLE)} and writes "
+            f"{SCHEMA_VERSION}; use the bench that wrote it, or {remedy}"
+        )
+    lacking = [f.name for f in SCHEMA if not f.nullable and f.name not in schema.names]
+    foreign = [f.name for f in schema if f.name not in COLUMNS and f.type != pa.float64()]
+    if lacking or foreign:
+        raise StoreError(f"{path}: lacks columns ({lacking}) or has foreign ones ({foreign}); {remedy}")
+
+
+def _shaped(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the table with the columns of `schema`; those that it lacks are null."""
+    arrays = [
+        table[f.name].cast(f.type) if f.name in table.schema.names else pa.nulls(len(table), f.type)
+        for f in schema
+    ]
+    return pa.table(arrays, schema=schema)
 
 
 def _write_table(table: pa.Table, path: Path) -> None:

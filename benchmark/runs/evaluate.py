@@ -22,7 +22,8 @@ from benchmark.codecs.base import Codec, Facts, collect_facts
 from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError
 from benchmark.files import write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png
-from benchmark.metrics.base import METRICS, measure
+from benchmark.metrics import METRICS
+from benchmark.metrics.measure import measure
 from benchmark.results.records import KEPT, Record
 from benchmark.runs.suite import Task
 from benchmark.runs.workers import start_clock
@@ -71,7 +72,9 @@ def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
         "codec": task.codec,
         "codec_id": task.codec_id,
         "codec_options": task.codec_options,
+        "codec_family": task.codec_family,
         "point": task.point,
+        "point_name": task.point_name,
         "image": task.image,
         "image_sha256": task.image_sha256,
         "jobs": context.jobs,
@@ -109,7 +112,7 @@ def _measure(task: Task, context: RunContext) -> dict[str, Any]:
         "bitstream_sha256": hashlib.sha256(bitstream).hexdigest(),
         "decoded_sha256": hashlib.sha256(np.ascontiguousarray(decoded).data).hexdigest(),
         "bpp": 8 * len(bitstream) / (width * height),
-        **values,
+        "metrics": values,
         "metric_versions": _json(metric_versions(task.metrics)),
         "metric_notes": _json(notes),
         "encode_seconds": encode_seconds,
@@ -134,7 +137,7 @@ def recorded_crop(protocol: str) -> int | None:
 
 def metric_versions(names: tuple[str, ...]) -> dict[str, str]:
     """Return the version of each named metric."""
-    return {name: METRICS[name].version for name in names}
+    return {name: METRICS.find(name).version for name in names}
 
 
 @lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from benchmark.codecs import make_codec
 from benchmark.errors import BenchError, CodecUnavailableError, PointError, SuiteError, WeightsError
-from benchmark.results.records import SCHEMA_VERSION, SLOT, Record, Slot, slot
+from benchmark.results.records import READABLE, SLOT, Record, Slot, slot
 from benchmark.results.store import Store
 from benchmark.runs.evaluate import (
     RunContext,
@@ -147,11 +147,11 @@ def missing_tasks(
     return sorted(missing, key=lambda task: done.get(slot(task), ("ok",))[0] != "ok")
 
 
-_IDENTITY = ("status", "schema_version", "codec_id", "codec_options", "image_sha256", "codec_version")
+_IDENTITY = ("status", "codec_id", "codec_options", "image_sha256", "codec_version")
 
 
 def _done(store: Store) -> dict[Slot, tuple[Any, ...]]:
-    columns = (*SLOT, *_IDENTITY, "metric_versions", "protocol", "bitstream_sha256")
+    columns = (*SLOT, *_IDENTITY, "schema_version", "metric_versions", "protocol", "bitstream_sha256")
     size = len(SLOT)
     return {row[:size]: row[size:] for row in store.rows(columns)}
 
@@ -159,10 +159,10 @@ def _done(store: Store) -> dict[Slot, tuple[Any, ...]]:
 def _is_done(task: Task, codec_version: str, row: tuple[Any, ...] | None, keep_dir: Path | None) -> bool:
     if row is None:
         return False
-    *identity, versions, protocol, bitstream_sha256 = row
-    if recorded_crop(protocol) != task.crop:
+    *identity, schema_version, versions, protocol, bitstream_sha256 = row
+    if schema_version not in READABLE or recorded_crop(protocol) != task.crop:
         return False
-    wanted = ["ok", SCHEMA_VERSION, task.codec_id, task.codec_options, task.image_sha256, codec_version]
+    wanted = ["ok", task.codec_id, task.codec_options, task.image_sha256, codec_version]
     if identity != wanted or not metric_versions(task.metrics).items() <= json.loads(versions).items():
         return False
     return keep_dir is None or is_kept(keep_dir, task.codec, task.point, task.image, bitstream_sha256)

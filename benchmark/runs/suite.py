@@ -46,6 +46,9 @@ class Task:
     metrics: tuple[str, ...] = ()
     crop: int | None = None
     """Side of the centre crop that is coded instead of the whole image."""
+    point_name: str | None = None
+    codec_family: str | None = None
+    """What the registry says of the codec (see Record), so that rows say it wherever they are read."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,9 @@ class Suite:
                 codec=spec.name,
                 codec_id=spec.codec_id,
                 codec_options=spec.options_json,
+                codec_family=entry.family,
                 point=float(point),
+                point_name=entry.point_name,
                 image=image.name,
                 image_path=image.path,
                 image_sha256=image.sha256,
@@ -121,6 +126,7 @@ class Suite:
                 crop=self.crop,
             )
             for spec in self.codec
+            for entry in [codec_entry(spec.codec_id)]
             for image in dataset.images
             for point in spec.points or ()
         ]
@@ -256,13 +262,18 @@ def _checked(suite: Suite, path: Path) -> Suite:
 
 
 def _check_metrics(metrics: Sequence[str]) -> None:
-    from benchmark.metrics.base import METRICS
+    from benchmark.metrics import METRICS
+    from benchmark.results.records import COLUMNS
 
     if not metrics:
-        raise UsageError(f"metrics: is empty; known: {', '.join(METRICS)}")
+        raise UsageError(f"metrics: is empty; known: {', '.join(METRICS.names())}")
     for name in metrics:
-        if name not in METRICS:
-            raise UsageError(f"metrics: unknown metric {name!r}; {did_you_mean(name, METRICS)}")
+        try:
+            METRICS.find(name)
+        except UsageError as error:
+            raise UsageError(f"metrics: {error}") from error
+        if name in COLUMNS:
+            raise UsageError(f"metrics: {name!r} is the name of a column that all results have; rename it")
         if metrics.count(name) > 1:
             raise UsageError(f"metrics: {name!r} is given twice")
 

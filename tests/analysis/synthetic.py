@@ -24,7 +24,7 @@ def frame_of(
     seed: int = 0,
     dataset: str = "kodak",
     dataset_size: int | None = None,
-    codec_ids: Sequence[str] | None = None,
+    families: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Each image has its own curve, a + b log2(rate) dB; codec k needs savings_percent[k] % more rate."""
     rng = np.random.default_rng(seed)
@@ -45,9 +45,11 @@ def frame_of(
                         "dataset_images": images,
                         "dataset_size": dataset_size or images,
                         "codec": codec,
-                        "codec_id": codec_ids[c] if codec_ids else codec,
+                        "codec_id": codec,
+                        "codec_family": families[c] if families else codec,
                         "codec_options": "{}",
                         "point": float(point),
+                        "point_name": "quality",
                         "image": f"image{i:02d}.png",
                         "image_sha256": hashlib.sha256(str(i).encode()).hexdigest(),
                         "status": "ok",
@@ -77,4 +79,5 @@ def frame_of(
                         "image_conversions": "[]",
                     }
                 )
-    return pd.DataFrame(rows).reindex(columns=SCHEMA.names)
+    metrics = [name for name in rows[0] if name not in SCHEMA.names]
+    return pd.DataFrame(rows).reindex(columns=[*SCHEMA.names, *metrics])

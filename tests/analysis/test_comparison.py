@@ -90,7 +90,7 @@ def test_intervals_of_the_mean_curve_equal_a_plain_bootstrap_with_the_package() 
 
 
 def test_codecs_that_share_points_quote_the_paired_figure() -> None:
-    arms = frame_of(ARMS, codec_ids=ARMS, savings_percent=[0, -5], noise_db=0.02)
+    arms = frame_of(ARMS, families=("learned", "learned"), savings_percent=[0, -5], noise_db=0.02)
     found = compare(arms, "baseline-tcq8", "baseline")
     assert found.shares_points
     assert found.headline == "mean of images"
@@ -272,7 +272,7 @@ def test_per_image_doubts_are_in_the_table() -> None:
 
 
 def test_doubts_of_the_mean_curves_and_of_images_are_told_apart() -> None:
-    arms = frame_of(ARMS, codec_ids=ARMS)
+    arms = frame_of(ARMS, families=("learned", "learned"))
     moved = arms["codec"] == ARMS[1]
     arms.loc[moved & (arms["image"] < "image09.png"), "psnr_rgb"] += 6
     found = compare(arms, ARMS[1], ARMS[0])
@@ -336,7 +336,7 @@ def test_every_column_of_the_table_is_filled() -> None:
         (("wepb", "jpeg"), "did you mean 'webp'"),
         (("webp", "jpg"), "did you mean 'jpeg'"),
         (("webp", "jpeg", "psnr"), "did you mean 'psnr_"),
-        (("webp", "jpeg", "psnr_rgb", "bits"), "unknown metric or rate 'bits'"),
+        (("webp", "jpeg", "psnr_rgb", "bits"), "unknown rate 'bits'; known: bpp, entropy_bpp"),
     ],
 )
 def test_unknown_names_are_errors_with_near_ones(arguments: tuple[str, ...], message: str) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmark.analysis.grid import Floats
 from benchmark.analysis.intervals import Estimate, bootstrap, resample_weights
+from benchmark.arrays import F64
 
 
-def mean_of(values: Floats) -> Callable[[Floats], tuple[Floats, ...]]:
+def mean_of(values: F64) -> Callable[[F64], tuple[F64, ...]]:
     return lambda weights: ((weights @ values) / weights.sum(axis=1),)
 
 
@@ -55,7 +55,7 @@ def test_one_image_has_no_interval() -> None:
 
 def test_resamples_without_a_figure_take_the_interval_away_when_they_are_many() -> None:
     def some(share: float) -> list[tuple[float, float] | None]:
-        def figures(weights: Floats) -> tuple[Floats, ...]:
+        def figures(weights: F64) -> tuple[F64, ...]:
             found = weights[:, 0].copy()
             found[: int(share * len(found))] = np.nan
             return (found,)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.analysis import published
-from benchmark.analysis.grid import Floats
 from benchmark.analysis.pchip import bd_batch, fronts
+from benchmark.arrays import F64
 
 
-def random_curves(rng: np.random.Generator, curves: int, points: int) -> tuple[Floats, Floats]:
+def random_curves(rng: np.random.Generator, curves: int, points: int) -> tuple[F64, F64]:
     rates = 0.05 * 2 ** np.cumsum(rng.uniform(0.05, 1.2, (curves, points)), axis=1)
     qualities = 24 + np.cumsum(rng.uniform(0.01, 4, (curves, points)), axis=1)
     return rates, qualities

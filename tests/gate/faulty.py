@@ -30,7 +30,6 @@ from benchmark.learned.quantizers.scalar import Scalar
 from benchmark.learned.quantizers.tcq import Tcq
 from benchmark.learned.tables import PmfTables
 from benchmark.results.records import Record
-from benchmark.results.store import SCHEMA
 from benchmark.runs.evaluate import RunContext, evaluate
 from benchmark.runs.suite import Task
 
@@ -139,7 +138,7 @@ def measure(
                     METRICS,
                 )
                 rows.append(evaluate(task, RunContext("faults")))
-    return pd.DataFrame([vars(row) for row in rows], columns=SCHEMA.names)
+    return pd.DataFrame([row.row() for row in rows])
 
 
 @dataclass(frozen=True)

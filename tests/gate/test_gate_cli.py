@@ -21,7 +21,7 @@ from benchmark.gate.check import check
 from benchmark.gate.findings import Limits
 from benchmark.gate.formats import to_annotations, to_json, to_junit, to_markdown
 from benchmark.gate.reference import load_reference, promote
-from benchmark.results.store import SCHEMA, read_results
+from benchmark.results.store import SCHEMA_VERSION, read_results, table_schema
 
 EVIL = "<script>|`x`\n::error::y"
 Bench = Callable[..., Result]
@@ -29,8 +29,9 @@ Bench = Callable[..., Result]
 
 def store(frame: pd.DataFrame, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    frame = frame.assign(schema_version="1") if "schema_version" in SCHEMA.names else frame
-    table = pa.Table.from_pandas(frame.reindex(columns=SCHEMA.names), schema=SCHEMA, preserve_index=False)
+    table = pa.Table.from_pandas(
+        frame.assign(schema_version=SCHEMA_VERSION), schema=table_schema(frame.columns), preserve_index=False
+    )
     pq.write_table(table, folder / "results.parquet")
     return folder
 
@@ -78,7 +79,7 @@ def test_exit_codes(bench: Bench, frame: pd.DataFrame) -> None:
         (("check", "smoke", "--against", "git:nosuchrevision"), "must hold results/reference/smoke"),
         (("check", "smoke", "--against", "git:--output=x"), "no revision"),
         (("check", "nosuite", "--against", "results"), "bench run suite"),
-        (("check", "smoke", "--against", "results", "--metric", "vmaf"), "no such column"),
+        (("check", "smoke", "--against", "results", "--metric", "vmaf"), "unknown metric 'vmaf'"),
         (("reference", "update", "smoke", "-m", " "), "say why"),
     ],
 )

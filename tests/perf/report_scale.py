@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.results.store import SCHEMA, TABLE
+from benchmark.results.store import SCHEMA, TABLE, table_schema
 
 CODECS, POINTS = 10, 10
 WIDTH, HEIGHT = 768, 512
@@ -58,8 +58,9 @@ def synthetic(rows: int) -> pa.Table:
         "run_id": _same("run", n), "started_at": _same("2026-01-01T00:00:00Z", n), "extra": _same("{}", n),
         "schema_version": _same(SCHEMA.metadata[b"bench_schema_version"].decode(), n),
     }  # fmt: skip
-    arrays = [_column(columns.get(field.name), field.type, n) for field in SCHEMA]
-    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+    schema = table_schema([*SCHEMA.names, *(name for name in columns if name not in SCHEMA.names)])
+    arrays = [_column(columns.get(field.name), field.type, n) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _same(text: str, n: int) -> pa.DictionaryArray:

@@ -40,7 +40,7 @@ marks.append(time.perf_counter())
 from benchmark.data.find import find_dataset
 from benchmark.runs.suite import load_suite
 from benchmark.codecs.base import collect_facts
-import benchmark.metrics.base as m, numpy as np, hashlib
+import benchmark.metrics.measure as m, numpy as np, hashlib
 suite = load_suite({suite!r})
 tasks = suite.tasks(find_dataset(suite.dataset))[:19 * 6]
 for t in tasks[:1]:

@@ -14,6 +14,7 @@ from report_small_run import EVIL, SmallRun
 from typer.testing import CliRunner
 
 from benchmark.analysis import compare, mean_curves, rate_savings
+from benchmark.analysis.intervals import number
 from benchmark.cli import build_app
 from benchmark.errors import AnalysisError, StoreError, UsageError
 from benchmark.report import read as request
@@ -22,7 +23,6 @@ from benchmark.report.page import kept
 from benchmark.report.savings import SAMPLES
 from benchmark.report.tables.latex import latex, latex_text
 from benchmark.report.tables.markdown import markdown
-from benchmark.report.tables.text import number
 
 
 def test_numbers() -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     frame = read_results(tmp_path / "new" / "s")
     assert list(frame.columns) == SCHEMA.names
     for index, record in enumerate([ROW, odd]):
-        for name, value in asdict(record).items():
+        for name, value in record.row().items():
             found = frame[name][index]
             assert found == value or (value is None and pd.isna(found)), name
 
@@ -96,7 +96,7 @@ def test_same_image_under_another_codec_point_or_dataset_is_another_row(tmp_path
 
 
 def test_a_torn_last_line_is_dropped_and_the_rest_kept(tmp_path: Path) -> None:
-    lines = b"".join(json.dumps(asdict(row(i))).encode() + b"\n" for i in range(3))
+    lines = b"".join(json.dumps(row(i).row()).encode() + b"\n" for i in range(3))
     for cut in (1, 100, len(lines) // 2, len(lines) - 1):
         folder = tmp_path / str(cut)
         folder.mkdir()
@@ -110,7 +110,7 @@ def test_a_torn_last_line_is_dropped_and_the_rest_kept(tmp_path: Path) -> None:
 
 
 def test_unreadable_lines_within_are_dropped_with_a_note(tmp_path: Path) -> None:
-    good = json.dumps(asdict(ROW)).encode()
+    good = json.dumps(ROW.row()).encode()
     (tmp_path / JOURNAL).write_bytes(bytes(50) + b"\n" + good + b"\n" + b'{"suite": 1}\n')
     with Store(tmp_path) as store:
         assert store.notes == ["2 unreadable journal lines were dropped; they are measured again"]
@@ -177,7 +177,7 @@ def test_appending_does_not_slow_down_as_the_store_grows(tmp_path: Path) -> None
         before = (tmp_path / JOURNAL).stat().st_size
         store.append([ROW])
         # What is written is the one line: the table is not touched.
-        assert (tmp_path / JOURNAL).stat().st_size - before == len(json.dumps(asdict(ROW))) + 1
+        assert (tmp_path / JOURNAL).stat().st_size - before == len(json.dumps(ROW.row())) + 1
         assert (tmp_path / TABLE).read_bytes() == table_bytes
 
 

@@ -56,6 +56,8 @@ def test_plan_is_every_codec_at_every_point_on_every_image(tmp_path: Path) -> No
         image_path=Path("/images/a.png"),
         image_sha256="0" * 64,
         metrics=("psnr_rgb",),
+        point_name="quality",
+        codec_family="benchmark.codecs.pillow:JpegCodec",
     )
     assert [(t.image, t.point) for t in tasks[:4]] == [
         (i, p) for i in ("a.png", "b.png") for p in (90.0, 95.5)

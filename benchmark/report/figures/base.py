@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from benchmark.report.summary import FIGURE_METRICS, Summary
+from benchmark.metrics import in_figures
+from benchmark.report.summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +83,7 @@ class MetricFigure(Figure):
 
 def plotted(summary: Summary) -> list[str]:
     """Return the metrics that figures show, of those that the results have."""
-    return [metric for metric in FIGURE_METRICS if metric in summary.metrics]
+    return [metric for metric in in_figures() if metric in summary.metrics]
 
 
 def short_name(metric: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from benchmark.metrics import METRICS
 from benchmark.report import captions
 from benchmark.report.figures import FIGURES
 from benchmark.report.figures.plan import Plot
@@ -47,6 +48,11 @@ def render_page(
         s=summary,
         p=summary.provenance,
         dataset_title=captions.dataset_title(summary),
+        formulas=[
+            f"{m.short} in dB is {m.decibels.formula} of the mean"
+            for m in map(METRICS.find, summary.metrics)
+            if m.decibels is not None
+        ],
         measured=[c for c in summary.codecs if any(c in curves for curves in summary.curves.values())],
         published=list(published.values()),
         kept=kept,

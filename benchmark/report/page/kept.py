@@ -32,6 +32,7 @@ def viewer_data(
     and no files. A source is looked for where datasets lie, and used only if its sha256 is that of the rows:
     an image without one is not shown, since nothing could be said of its errors. None if nothing was kept.
     """
+    from benchmark.metrics import in_figures
     from benchmark.results.records import KEPT
     from benchmark.runs.evaluate import recorded_crop
 
@@ -59,7 +60,7 @@ def viewer_data(
             "src": place.file(png, png.relative_to(results / KEPT)),
             "bpp": row["bpp"],
         }
-        point |= {m: row[m] for m in ("psnr_rgb", "ms_ssim_rgb") if pd.notna(row[m])}
+        point |= {m: row[m] for m in in_figures() if pd.notna(row.get(m))}
         codecs.setdefault(str(row["codec"]), {}).setdefault(name, []).append(point)
     if missing:
         remarks.append(
@@ -76,20 +77,7 @@ def _kept_rows(frame: pd.DataFrame, results: Path) -> Iterator[tuple[Mapping[Any
     from benchmark.runs.evaluate import is_kept, kept_path
 
     streams = read_results(results, [*SLOT, "bitstream_sha256"]).set_index(list(SLOT))["bitstream_sha256"]
-    columns = [
-        "dataset",
-        "codec",
-        "point",
-        "image",
-        "image_sha256",
-        "width",
-        "height",
-        "bpp",
-        "protocol",
-        "psnr_rgb",
-        "ms_ssim_rgb",
-    ]
-    good = frame.loc[frame["status"] == "ok", columns].sort_values(["image", "codec", "bpp"], kind="stable")
+    good = frame[frame["status"] == "ok"].sort_values(["image", "codec", "bpp"], kind="stable")
     for row in good.to_dict("records"):
         place = (results, row["codec"], row["point"], row["image"])
         if is_kept(*place, streams[tuple(row[name] for name in SLOT)]):

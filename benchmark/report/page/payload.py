@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchmark.analysis import MEANING, Comparison, Curve
-from benchmark.analysis.curves import METRIC_LABELS
 from benchmark.analysis.grid import CodecGrid
+from benchmark.arrays import F64
+from benchmark.metrics import METRICS
 from benchmark.report import captions
 from benchmark.report import savings as savings_module
 from benchmark.report.figures.layout import rd_window, savings_view
@@ -113,7 +114,8 @@ def shown_images(summary: Summary, grids: Mapping[str, Mapping[str, CodecGrid]])
     """Return the images whose own numbers the page carries: all, or an even spread from best to worst."""
     every = list(_all_images(grids))
     points = sum(len(grid.points) for grid in next(iter(grids.values())).values())
-    room = max(20, MAX_NUMBERS // max(1, points * (1 + len(grids))))
+    arrays = 1 + sum(1 if METRICS.find(metric).is_own_quality else 2 for metric in grids)
+    room = max(20, MAX_NUMBERS // max(1, points * arrays))
     if len(every) <= room:
         return tuple(every)
     ranked = every
@@ -133,12 +135,15 @@ def _all_images(grids: Mapping[str, Mapping[str, CodecGrid]]) -> list[str]:
 
 
 def _metric(summary: Summary, metric: str) -> dict[str, Any]:
+    found = METRICS.find(metric)
     return {
         "key": metric,
-        "label": METRIC_LABELS[metric],
-        "short": captions.short_label(metric),
-        "unit": "" if metric == "ms_ssim_rgb" else "dB",
-        "raw": metric == "ms_ssim_rgb",
+        "label": found.axis,
+        "short": found.short,
+        "unit": found.value_unit,
+        "digits": found.digits,
+        "qualityUnit": found.quality_unit,
+        "ownQuality": found.is_own_quality,
         "averaging": captions.averaging(summary, metric),
     }
 
@@ -174,7 +179,7 @@ def _every_curve(summary: Summary, library: Library, metric: str) -> dict[str, C
 
 
 def _points(curve: Curve) -> list[list[float | None]]:
-    """Return [point, bpp, quality in dB, plain value] for each point of a curve."""
+    """Return [point, bpp, quality, plain value] for each point of a curve."""
     columns = (curve.points, curve.rates, curve.qualities, curve.values)
     return [
         [_exact(float(v)) for v in row] for row in zip(*columns, strict=True) if np.isfinite(row[1:3]).all()
@@ -182,22 +187,26 @@ def _points(curve: Curve) -> list[list[float | None]]:
 
 
 def _per_image(grids: Mapping[str, Mapping[str, CodecGrid]], images: Sequence[str]) -> dict[str, Any]:
-    """Return each codec's points and, in the order of `images`, its rates and metric values."""
+    """Return each codec's points and, in the order of `images`, its rates, values and qualities.
+
+    Of a metric that is compared by its values as they are, these are not repeated as qualities.
+    """
     found: dict[str, dict[str, Any]] = {}
     for metric, by_codec in grids.items():
         for codec, grid in by_codec.items():
             place = {image: i for i, image in enumerate(grid.images)}
-            entry = found.setdefault(codec, {"points": grid.points.tolist(), "bpp": [], "metrics": {}})
-            for cells, target in (
-                (grid.rates, entry["bpp"]),
-                (grid.values, entry["metrics"].setdefault(metric, [])),
-            ):
-                if not target:
-                    target.extend(
-                        [_short(v) for v in cells[:, place[i]].tolist()] if i in place else None
-                        for i in images
-                    )
+            shown = [place.get(image) for image in images]
+            entry = found.setdefault(codec, {"points": grid.points.tolist(), "metrics": {}, "qualities": {}})
+            entry.setdefault("bpp", _of_images(grid.rates, shown))
+            entry["metrics"][metric] = _of_images(grid.values, shown)
+            if not grid.metric.is_own_quality:
+                entry["qualities"][metric] = _of_images(grid.metric.quality(grid.values), shown)
     return found
+
+
+def _of_images(cells: F64, places: Sequence[int | None]) -> list[list[float | None] | None]:
+    """Return the columns of [points, images] at these places, None for an image that is not there."""
+    return [None if i is None else [_short(v) for v in cells[:, i].tolist()] for i in places]
 
 
 def _comparison(c: Comparison, images: Sequence[str]) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmark.analysis.intervals import DASH, MINUS
 from benchmark.report import captions
 from benchmark.report.summary import Summary
-from benchmark.report.tables.rows import HEADINGS, alone, notes, rows
-from benchmark.report.tables.text import DASH, MINUS
+from benchmark.report.tables.rows import alone, headings, notes, rows
 
 if TYPE_CHECKING:
     from pylatexenc.latexencode import UnicodeToLatexEncoder
@@ -32,7 +32,7 @@ def latex(summary: Summary, metric: str) -> str:
     cells = [[latex_text(getattr(row, name)) for name in _COLUMNS] for row in rows(summary, metric)]
     table = pd.DataFrame(
         [[_first(codec), *rest] for codec, *rest in cells],
-        columns=[latex_text(getattr(HEADINGS, name)) for name in _COLUMNS],
+        columns=[latex_text(getattr(headings(metric), name)) for name in _COLUMNS],
     )
     tabular = table.style.hide(axis="index").to_latex(
         caption=latex_text(caption),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from benchmark.report import captions
 from benchmark.report.summary import Summary
-from benchmark.report.tables.rows import HEADINGS, LEFT, alone, notes, rows
+from benchmark.report.tables.rows import LEFT, alone, headings, notes, rows
 
 _SPECIAL = {ord(ch): f"\\{ch}" for ch in "\\`*_{}[]<>()#+!|~"} | {ord("\n"): " "}
 
@@ -34,9 +34,10 @@ def escaped(text: str) -> str:
 def _table(summary: Summary, metric: str) -> str:
     if said := alone(summary, metric):
         return escaped(said)
-    rules = ["---" if name in LEFT else "---:" for name in vars(HEADINGS)]
+    heads = vars(headings(metric))
+    rules = ["---" if name in LEFT else "---:" for name in heads]
     cells = [[escaped(cell) for cell in vars(row).values()] for row in rows(summary, metric)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [[*vars(HEADINGS).values()], rules, *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in [[*heads.values()], rules, *cells])
 
 
 def _list(said: Iterable[str]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from benchmark.analysis import Comparison
+from benchmark.analysis import Comparison, Estimate
+from benchmark.analysis.intervals import DASH
 from benchmark.report import captions
 from benchmark.report.page.payload import protocol, time_note
 from benchmark.report.summary import Summary
-from benchmark.report.tables.text import DASH, interval, number
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,16 @@ class Row:
 
 HEADINGS = Row(
     "Codec", "BD-rate (%)", "95 % interval", "Figure", "Of mean curves (%)", "Mean of images (%)",
-    "Median (%)", "Better on", "BD-quality (dB)", "Encode (s/MP)", "Decode (s/MP)", "Status",
+    "Median (%)", "Better on", "BD-quality", "Encode (s/MP)", "Decode (s/MP)", "Status",
 )  # fmt: skip
+"""The headings that do not hang on the metric (see `headings`)."""
 LEFT = ("codec", "figure", "statuses")
 """The columns of words, aligned to the left; the others are numbers."""
+
+
+def headings(metric: str) -> Row:
+    """Return what stands above the columns of one metric's table."""
+    return replace(HEADINGS, quality=HEADINGS.quality + captions.in_unit(metric))
 
 
 def rows(summary: Summary, metric: str, anchor: str | None = None) -> list[Row]:
@@ -49,23 +55,27 @@ def _row(summary: Summary, c: Comparison) -> Row:
         better = f"{int((own.table['bd_rate_percent'] < 0).sum())} of {own.n_images}"
     return Row(
         codec=c.codec,
-        rate=number(c.headline_rate.value, signed=True),
-        interval=interval(c.headline_rate),
+        rate=c.headline_rate.figure(),
+        interval=c.headline_rate.interval(),
         figure=c.headline,
-        mean_curve=f"{number(c.mean_curve.rate.value, signed=True)} {interval(c.mean_curve.rate)}",
-        mean_of_images=f"{number(own.rate.value, signed=True)} {interval(own.rate)}" if own else DASH,
-        median=number(own.median_rate_percent, signed=True) if own else DASH,
+        mean_curve=_both(c.mean_curve.rate),
+        mean_of_images=_both(own.rate) if own else DASH,
+        median=Estimate(own.median_rate_percent).figure() if own else DASH,
         better=better,
-        quality=number(c.mean_curve.quality.value, 3, signed=True),
+        quality=c.mean_curve.quality.figure(digits=3),
         encode=f"{speed.encode.median:.3g}" if speed else DASH,
         decode=f"{speed.decode.median:.3g}" if speed else DASH,
         statuses=captions.status_text(c),
     )
 
 
+def _both(rate: Estimate) -> str:
+    return f"{rate.figure()} {rate.interval()}"
+
+
 def methods(c: Comparison) -> str:
     """Return the BD-rate by each interpolation."""
-    figures = [f"{name} {number(f.rate_percent, signed=True)}" for name, f in c.mean_curve.by_method.items()]
+    figures = [f"{name} {Estimate(f.rate_percent).figure()}" for name, f in c.mean_curve.by_method.items()]
     return f"{c.codec}: {', '.join(figures)} %"
 
 

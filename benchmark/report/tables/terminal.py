@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.report import captions
 from benchmark.report.summary import Summary
-from benchmark.report.tables.rows import HEADINGS, LEFT, alone, rows
+from benchmark.report.tables.rows import LEFT, alone, headings, rows
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,10 +31,11 @@ def terminal(summary: Summary, metric: str, *, wide: bool) -> Table | str:
         return escape(said)
     title = f"BD-rate on {captions.short_label(metric)} against {summary.anchor}, {captions.title(summary)}"
     table = Table(title=escape(title), box=SIMPLE_HEAD, collapse_padding=True)
+    heads = headings(metric)
     names = _WIDE if wide else _NARROW
     for name in names:
         table.add_column(
-            getattr(HEADINGS, name),
+            getattr(heads, name),
             justify="left" if name in LEFT else "right",
             no_wrap=name not in ("codec", "statuses"),
             overflow="fold",  # a codec's name is never cut short

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis import Comparison, Estimate
+from benchmark.metrics import METRICS
 from benchmark.report.summary import Summary
 
 TIDY_COLUMNS = [
@@ -32,6 +33,7 @@ def tidy(summary: Summary) -> pd.DataFrame:
 
 def _curve_rows(summary: Summary) -> Iterator[dict[str, Any]]:
     for metric in summary.metrics:
+        units = ("bpp", METRICS.find(metric).quality_unit, "")
         for codec, curve in summary.drawn(metric).items():
             about = {
                 "kind": "curve", "metric": metric, "codec": codec, "source": curve.source,
@@ -39,9 +41,7 @@ def _curve_rows(summary: Summary) -> Iterator[dict[str, Any]]:
                 "averaging": curve.averaging, "statuses": " ".join(curve.statuses),
             }  # fmt: skip
             for point, *values in zip(curve.points, curve.rates, curve.qualities, curve.values, strict=True):
-                for figure, unit, value in zip(
-                    ("bpp", "quality_db", "value"), ("bpp", "dB", ""), values, strict=True
-                ):
+                for figure, unit, value in zip(("bpp", "quality_db", "value"), units, values, strict=True):
                     yield {**about, "point": point, "figure": figure, "value": value, "unit": unit}
 
 
@@ -58,9 +58,10 @@ def _figures(c: Comparison) -> Iterator[dict[str, Any]]:
         "images": len(c.images), "dataset_size": c.coverage.dataset_size, "averaging": c.averaging,
         "resamples": c.resamples,
     }  # fmt: skip
+    unit = METRICS.find(c.metric).quality_unit
     of_curves: list[tuple[str, str, Estimate]] = [
         ("bd_rate_of_mean_curves", "%", c.mean_curve.rate),
-        ("bd_quality_of_mean_curves", "dB", c.mean_curve.quality),
+        ("bd_quality_of_mean_curves", unit, c.mean_curve.quality),
         *(
             (f"bd_rate_of_mean_curves_{m}", "%", Estimate(f.rate_percent))
             for m, f in c.mean_curve.by_method.items()
@@ -72,7 +73,7 @@ def _figures(c: Comparison) -> Iterator[dict[str, Any]]:
             ("bd_rate_mean_of_images", "%", c.per_image.rate),
             ("bd_rate_median_of_images", "%", Estimate(c.per_image.median_rate_percent)),
             ("bd_rate_spread_of_images", "%", Estimate(c.per_image.std_rate_percent)),
-            ("bd_quality_mean_of_images", "dB", c.per_image.quality),
+            ("bd_quality_mean_of_images", unit, c.per_image.quality),
         ]
     for figures, held in (
         ([("bd_rate_headline", "%", c.headline_rate)], c.headline_statuses),

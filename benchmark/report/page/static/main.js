@@ -11,17 +11,18 @@ const comparisons = () => (DATA.comparisons[state.metric] || {})[state.anchor] |
 const MARKS = ["\u25cf", "\u25a0", "\u25b2", "\u25c6", "\u25bc", "\u271a", "\u25c0", "\u2716", "\u25b6", "\u2b1f", "\u2605"];
 let viewer = null;
 
+const withUnit = (text, unit) => (unit ? `${text} ${unit}` : text);
 const metricText = (p) => DATA.metrics.filter((m) => isNumber(p[m.key])).slice(0, 2)
-  .map((m) => `${fixed(p[m.key], m.raw ? 4 : 2)} ${m.raw ? m.short : m.unit}`).join(", ");
+  .map((m) => `${fixed(p[m.key], m.digits - 1)} ${m.unit || m.short}`).join(", ");
 
 function series(name, points, subject, metric, faint = false) {
   const look = looks.get(name);
   return {
     name, color: look.color, marker: look.marker, dashed: look.published, broken: look.broken, faint,
-    points: points.map(([point, bpp, quality, raw]) => ({
+    points: points.map(([point, bpp, quality, value]) => ({
       x: bpp, y: quality, lines: [
         subject, ...(point === null ? [] : [`${look.pointName} ${pointText(point)}`]), `${fixed(bpp, 4)} bpp`,
-        `${metric.short} ${fixed(quality, 3)} dB${metric.raw ? ` (${fixed(raw, 5)})` : ""}`],
+        `${metric.short} ${withUnit(fixed(quality, 3), metric.qualityUnit)}${metric.ownQuality ? "" : ` (${fixed(value, metric.digits)})`}`],
     })),
   };
 }
@@ -37,12 +38,11 @@ function imageSeries(metric, image) {
   const at = imageAt.get(image);
   return Object.entries(DATA.perImage).filter(([name]) => !state.hidden.has(name)).map(([name, c]) => {
     const values = c.metrics[metric.key];
-    const points = values && values[at] ? c.points.map((point, i) => [point, c.bpp[at][i], decibels(values[at][i], metric), values[at][i]]) : [];
+    const qualities = c.qualities[metric.key] || values;
+    const points = values && values[at] ? c.points.map((point, i) => [point, c.bpp[at][i], qualities[at][i], values[at][i]]) : [];
     return series(name, points.filter((p) => isNumber(p[1]) && isNumber(p[2])).sort((p, q) => p[1] - q[1]), image, metric);
   });
 }
-
-const decibels = (value, metric) => (isNumber(value) && metric.raw ? -10 * Math.log10(1 - value) : value);
 
 function drawCurves() {
   const metric = metricOf(state.metric);
@@ -70,7 +70,7 @@ function drawSavings() {
     name, color: looks.get(name).color, marker: 0, bare: true,
     points: s.q.map((q, i) => ({
       x: q, y: s.rate[i], low: s.low[i], high: s.high[i],
-      lines: [`at ${fixed(q, 2)} dB: ${percent(s.rate[i])} rate`, `95 %: ${interval(s.low[i], s.high[i])}`],
+      lines: [`at ${withUnit(fixed(q, 2), metric.qualityUnit)}: ${percent(s.rate[i])} rate`, `95 %: ${interval(s.low[i], s.high[i])}`],
     })),
   }));
   const view = ((DATA.savingsViews[state.metric] || {})[state.anchor]) || { x: [0, 1], y: [0, 1], beyond: [] };
@@ -96,7 +96,7 @@ const BD_COLUMNS = [
   { title: "Median", hint: "Median of the per-image BD-rates", text: (c) => percent(c.median), value: (c) => c.median },
   { title: "Spread", hint: "Standard deviation over images, in percentage points", text: (c) => fixed(c.spread, 2), value: (c) => c.spread },
   { title: "Better on", hint: "Images with a negative BD-rate", text: better, value: (c) => (c.images ? c.better / c.images : null) },
-  { title: "BD-quality", hint: "Mean difference in quality at equal rate, of the mean curves", text: (c) => (isNumber(c.quality) ? `${fixed(c.quality, 3, true)} dB` : "\u2013"), value: (c) => c.quality },
+  { title: "BD-quality", hint: "Mean difference in quality at equal rate, of the mean curves", text: (c) => (isNumber(c.quality) ? withUnit(fixed(c.quality, 3, true), metricOf(state.metric).qualityUnit) : "\u2013"), value: (c) => c.quality },
   { title: "Encode", hint: "Median time per megapixel", text: (c) => seconds(speedOf(c.codec, "encode")), value: (c) => speedOf(c.codec, "encode") },
   { title: "Decode", hint: "Median time per megapixel", text: (c) => seconds(speedOf(c.codec, "decode")), value: (c) => speedOf(c.codec, "decode") },
 ];
@@ -111,7 +111,7 @@ function drawTables() {
   byId("doubts").replaceChildren(...doubts(rows).map((text) => el("li", {}, text)));
   const resamples = rows.length ? Math.max(...rows.map((c) => c.resamples)) : 0;
   byId("bd").hidden = !rows.length;
-  byId("bd-note").textContent = !rows.length ? `One codec (${state.anchor}): nothing to compare with.` : `PCHIP through log rate over dB. Intervals: 95 %, paired bootstrap over images, ${resamples.toLocaleString("en")} resamples, seeded. Times: ${DATA.timeNote}`;
+  byId("bd-note").textContent = !rows.length ? `One codec (${state.anchor}): nothing to compare with.` : `PCHIP through log rate over ${metric.qualityUnit || "quality"}. Intervals: 95 %, paired bootstrap over images, ${resamples.toLocaleString("en")} resamples, seeded. Times: ${DATA.timeNote}`;
   byId("headline").textContent = sentence(rows, metric);
   stripChart.show({
     rows: rows.filter((c) => c.values && !state.hidden.has(c.codec)).sort((p, q) => (p.imageRate ?? 0) - (q.imageRate ?? 0)).map((c) => ({
@@ -256,7 +256,7 @@ const pointTable = new SortedTable(byId("points"), {
     { title: "Codec", left: true, hint: "", text: (r) => r.codec, value: (r) => r.codec },
     { title: "Point", hint: "Operating point", text: (r) => `${looks.get(r.codec).pointName} ${pointText(r.point)}`, value: (r) => r.point },
     { title: "bpp", hint: "Bits per pixel, header included", text: (r) => fixed(r.bpp, 4), value: (r) => r.bpp },
-    ...DATA.metrics.map((m) => ({ title: m.raw ? m.short : `${m.short} (dB)`, hint: m.label, text: (r) => fixed(r[m.key], m.raw ? 5 : 3), value: (r) => r[m.key] })),
+    ...DATA.metrics.map((m) => ({ title: m.unit ? `${m.short} (${m.unit})` : m.short, hint: m.label, text: (r) => fixed(r[m.key], m.digits), value: (r) => r[m.key] })),
   ],
 });
 
