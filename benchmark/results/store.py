@@ -253,10 +253,11 @@ def _read_table(
     """Return the table with all its columns and SCHEMA's, or these; text coded if `words_as_categories`."""
     words = _WORDS if words_as_categories else frozenset()
     try:
-        file = pq.ParquetFile(path, read_dictionary=sorted(words))
-        _check_schema(path, file.schema_arrow)
-        held = file.schema_arrow.names
+        schema = pq.read_schema(path)
+        _check_schema(path, schema)
+        held = schema.names
         names = list(dict.fromkeys([*held, *COLUMNS])) if columns is None else list(columns)
+        file = pq.ParquetFile(path, read_dictionary=sorted(words.intersection(held)))
         table = file.read(columns=[name for name in names if name in held])
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path}: is no readable parquet file: {error}") from error
