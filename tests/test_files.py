@@ -1,12 +1,17 @@
-"""Files appear whole or not at all."""
+"""Files appear whole or not at all; a lock keeps one writer in and ends with it."""
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from benchmark.files import replacing, write_atomically
+from benchmark.errors import LockedError
+from benchmark.files import locked, replacing, write_atomically
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -41,3 +46,41 @@ def test_files_have_the_usual_permissions(tmp_path: Path) -> None:
     plain.write_bytes(b"")
     write_atomically(tmp_path / "file", b"")
     assert (tmp_path / "file").stat().st_mode == plain.stat().st_mode
+
+
+def test_a_lock_names_who_holds_it_and_ends_with_the_block(tmp_path: Path) -> None:
+    path = tmp_path / "_lock"
+    with locked(path, wait=False):
+        with pytest.raises(LockedError, match=rf"^process {os.getpid()} on \S+$"), locked(path, wait=False):
+            raise AssertionError("two in one lock")
+        with pytest.raises(LockedError, match=rf"^process {os.getpid()} "), locked(path, wait=False):
+            raise AssertionError("the first try has freed the lock")
+    with locked(path, wait=False):
+        pass
+    with pytest.raises(RuntimeError, match="inside"), locked(path):
+        raise RuntimeError("inside")
+    with locked(path, wait=False):
+        pass
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_lock_ends_with_its_process_however_it_ends(tmp_path: Path, how: signal.Signals) -> None:
+    path = tmp_path / "_lock"
+    code = (
+        "import sys, time; from pathlib import Path; from benchmark.files import locked\n"
+        "with locked(Path(sys.argv[1])): print('locked', flush=True); time.sleep(600)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None and holder.stdout.readline() == "locked\n"
+    with pytest.raises(LockedError, match=f"^process {holder.pid} on"), locked(path, wait=False):
+        raise AssertionError("two in one lock")
+    holder.send_signal(how)
+    with locked(path):  # waits, if the process takes its time
+        assert path.read_text().startswith(f"process {os.getpid()} on ")
+    holder.communicate()
+
+
+def test_a_lock_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"), locked(tmp_path / "file" / "_lock", wait=False):
+        pass

@@ -134,14 +134,15 @@ def encode(
 
     loaded = load_image(source)
     stream = container.encode(codec, point, loaded.pixels)
-    container.write_file(target, stream.wrapped)
+    data = stream.pack()
+    container.write_file(target, data)
     for conversion in loaded.conversions:
         typer.echo(f"{source}: {conversion}")
     height, width, _ = loaded.pixels.shape
-    bpp = 8 * stream.payload_bytes / (width * height)
+    own_bytes = len(stream.payload)
     typer.echo(
-        f"{target}: {stream.payload_bytes} bytes of {codec}, {bpp:.4f} bpp "
-        f"(and {len(stream.wrapped) - stream.payload_bytes} that name the codec)"
+        f"{target}: {own_bytes} bytes of {codec}, {8 * own_bytes / (width * height):.4f} bpp "
+        f"(and {len(data) - own_bytes} that name the codec)"
     )
 
 

@@ -8,6 +8,7 @@ rates in results count the codec's own bytes alone, which hold all that its deco
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,22 +23,51 @@ MAX_HEADER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A wrapped bitstream, and how many of its bytes are the codec's own."""
+class Container:
+    """A codec's bitstream, and what makes the codec that reads it."""
 
-    wrapped: bytes
-    payload_bytes: int
+    codec: str
+    options: Mapping[str, Any]
+    point: float
+    payload: bytes
+    """The codec's own bytes."""
+
+    def pack(self) -> bytes:
+        """Return the file."""
+        header = {"codec": self.codec, "options": dict(self.options), "point": self.point}
+        encoded = json.dumps(header).encode()
+        return MAGIC + len(encoded).to_bytes(4, "big") + encoded + self.payload
+
+    @staticmethod
+    def unpack(data: bytes, source: str) -> Container:
+        """Return what the file holds. Raises BitstreamError, naming `source`, for bytes that are none."""
+        if not data.startswith(MAGIC):
+            raise BitstreamError(
+                f"{source}: was not written by `bench encode`; "
+                f"for a bare bitstream name its codec with --codec"
+            )
+        start = len(MAGIC) + 4
+        length = int.from_bytes(data[len(MAGIC) : start], "big")
+        end = start + length
+        if len(data) < start or length > MAX_HEADER_BYTES or end > len(data):
+            raise BitstreamError(f"{source}: is truncated or damaged in its header")
+        try:
+            header = json.loads(data[start:end])
+            name, options, point = header["codec"], header["options"], float(header["point"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise BitstreamError(f"{source}: its header is damaged") from error
+        if not isinstance(name, str) or not isinstance(options, dict):
+            raise BitstreamError(f"{source}: its header is damaged")
+        return Container(name, options, point, data[end:])
 
 
-def encode(codec_name: str, point: float, image: Image) -> Encoded:
+def encode(codec_name: str, point: float, image: Image) -> Container:
     """Encode `image`. Raises UsageError, PointError or CodecError, as the codec does."""
     codec = make_codec(codec_name)
     codec.version()  # says what is missing if the codec cannot run here
     codec.check_point(point)
     codec.prepare(point)
-    payload = codec.encode(image, point)
-    header = json.dumps({"codec": codec_name, "options": {}, "point": point}).encode()
-    return Encoded(MAGIC + len(header).to_bytes(4, "big") + header + payload, len(payload))
+    return Container(codec_name, {}, point, codec.encode(image, point))
 
 
 def decode(data: bytes, codec_name: str | None, source: str) -> tuple[Image, str]:
@@ -45,9 +75,10 @@ def decode(data: bytes, codec_name: str | None, source: str) -> tuple[Image, str
 
     Raises BitstreamError, naming `source`, for bytes that are none.
     """
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = {}
     if codec_name is None:
-        codec_name, options, data = _unwrap(data, source)
+        held = Container.unpack(data, source)
+        codec_name, options, data = held.codec, held.options, held.payload
     elif data.startswith(MAGIC):
         raise UsageError(f"{source}: names its codec itself; leave --codec out")
     codec = make_codec(codec_name, options)
@@ -56,26 +87,6 @@ def decode(data: bytes, codec_name: str | None, source: str) -> tuple[Image, str
         return codec.decode(data), codec_name
     except BitstreamError as error:
         raise BitstreamError(f"{source}: {error}") from error
-
-
-def _unwrap(data: bytes, source: str) -> tuple[str, dict[str, Any], bytes]:
-    if not data.startswith(MAGIC):
-        raise BitstreamError(
-            f"{source}: was not written by `bench encode`; for a bare bitstream name its codec with --codec"
-        )
-    start = len(MAGIC) + 4
-    length = int.from_bytes(data[len(MAGIC) : start], "big")
-    end = start + length
-    if len(data) < start or length > MAX_HEADER_BYTES or end > len(data):
-        raise BitstreamError(f"{source}: is truncated or damaged in its header")
-    try:
-        header = json.loads(data[start:end])
-        name, options = header["codec"], header["options"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BitstreamError(f"{source}: its header is damaged") from error
-    if not isinstance(name, str) or not isinstance(options, dict):
-        raise BitstreamError(f"{source}: its header is damaged")
-    return name, options, data[end:]
 
 
 def read_file(path: Path) -> bytes:

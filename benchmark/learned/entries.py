@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from benchmark.codecs.base import CodecEntry
 
-_LMBDA = (0.0035, 0.0067, 0.013, 0.025)
+_LMBDAS = (0.0035, 0.0067, 0.013, 0.025)
 
 
 def _learned(summary: str, **options: object) -> CodecEntry:
     target = "benchmark.learned.codec:LearnedCodec"
-    return CodecEntry(target, summary, "lmbda", _LMBDA, options, family="learned")
+    return CodecEntry(target, summary, "lmbda", _LMBDAS, options, family="learned")
 
 
 ENTRIES: Mapping[str, CodecEntry] = {

@@ -60,7 +60,7 @@ class Outcome:
         return self.planned - self.reused - self.done
 
 
-class Progress(Protocol):
+class RunObserver(Protocol):
     """Who wants to hear of a run while it goes on."""
 
     def begin(self, tasks: Sequence[Task]) -> None:
@@ -78,7 +78,7 @@ def run(
     executor: Executor,
     context: RunContext,
     fresh: bool = False,
-    progress: Progress | None = None,
+    progress: RunObserver | None = None,
 ) -> Outcome:
     """Measure what of `tasks` the store does not hold yet; each result is in the store when it is announced.
 

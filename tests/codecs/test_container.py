@@ -13,15 +13,15 @@ IMAGE = np.random.default_rng(1).integers(0, 256, (9, 17, 3), dtype=np.uint8)
 
 def test_the_file_knows_its_codec() -> None:
     stream = container.encode("jpeg", 90, IMAGE)
-    decoded, name = container.decode(stream.wrapped, None, "x.bin")
+    decoded, name = container.decode(stream.pack(), None, "x.bin")
     assert name == "jpeg"
     assert decoded.shape == IMAGE.shape
-    bare, _ = container.decode(stream.wrapped[-stream.payload_bytes :], "jpeg", "x.bin")
+    bare, _ = container.decode(stream.payload, "jpeg", "x.bin")
     assert np.array_equal(bare, decoded)
 
 
 def test_what_was_not_written_by_encode_is_refused() -> None:
-    wrapped = container.encode("jpeg", 90, IMAGE).wrapped
+    wrapped = container.encode("jpeg", 90, IMAGE).pack()
     header = container.MAGIC + (200).to_bytes(4, "big")
     for data in (
         b"",
@@ -40,7 +40,7 @@ def test_what_was_not_written_by_encode_is_refused() -> None:
 
 
 def test_a_damaged_payload_is_named() -> None:
-    wrapped = container.encode("jpeg", 90, IMAGE).wrapped
+    wrapped = container.encode("jpeg", 90, IMAGE).pack()
     with pytest.raises(BitstreamError, match=r"x\.bin"):
         container.decode(wrapped[:-100], None, "x.bin")
     with pytest.raises(BitstreamError, match=r"x\.bin"):
@@ -53,4 +53,4 @@ def test_wrong_requests_say_what_there_is() -> None:
     with pytest.raises(UsageError, match="did you mean 'jpeg'"):
         container.encode("jpg", 50, IMAGE)
     with pytest.raises(UsageError, match="leave --codec out"):
-        container.decode(container.encode("jpeg", 90, IMAGE).wrapped, "jpeg", "x.bin")
+        container.decode(container.encode("jpeg", 90, IMAGE).pack(), "jpeg", "x.bin")
