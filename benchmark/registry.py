@@ -26,8 +26,9 @@ class Registry(Generic[T]):
     `what` is the kind in messages ("codec"), `group` the entry point group, `form` what an entry must be, as
     its author would import it; `accepts` tells whether an object is one. `builtin` maps names to targets.
     `more` gives entries that neither are listed nor come from packages, such as what files describe, and is
-    asked each time. An entry that cannot be used raises `unavailable` when it is asked for, and costs the
-    others nothing. `hint` ends the message on a name that there is not.
+    asked each time. `read` makes an entry, by its name, of what a target gives, where that may be something
+    else, such as a file's path. An entry that cannot be used raises `unavailable` when it is asked for, and
+    costs the others nothing. `hint` ends the message on a name that there is not.
     """
 
     what: str
@@ -36,6 +37,7 @@ class Registry(Generic[T]):
     accepts: Callable[[object], bool]
     builtin: Mapping[str, str]
     more: Callable[[], Mapping[str, T]] = dict
+    read: Callable[[str, object], object] = lambda name, given: given
     unavailable: type[BenchError] = UsageError
     hint: str = ""
     _loaded: dict[str, T] = field(default_factory=dict, init=False, repr=False)
@@ -92,7 +94,7 @@ class Registry(Generic[T]):
 
     def _load(self, name: str) -> T:
         if name in self.builtin:
-            return self._checked(name, self.builtin[name], lambda: _import(self.builtin[name]), "")
+            return self._checked(name, self.builtin[name], lambda: load_target(self.builtin[name]), "")
         if name not in self._points:
             hint = f" ({self.hint})" if self.hint else ""
             raise UsageError(f"unknown {self.what} {name!r}; {did_you_mean(name, self.names())}{hint}")
@@ -107,17 +109,22 @@ class Registry(Generic[T]):
 
     def _checked(self, name: str, where: str, load: Callable[[], object], remedy: str) -> T:
         try:
-            entry = load()
+            entry = self.read(name, load())
         except Exception as error:  # it is perhaps a stranger's module that is imported here
+            why = str(error) if isinstance(error, BenchError) else repr(error)
             raise self.unavailable(
-                f"{self.what} {name!r}: {where} cannot be loaded ({error!r}){remedy}"
+                f"{self.what} {name!r}: {where} cannot be loaded ({why}){remedy}"
             ) from error
         if not self.accepts(entry):
             raise self.unavailable(f"{self.what} {name!r}: {where} is no {self.form}{remedy}")
         return entry  # type: ignore[return-value]
 
 
-def _import(target: str) -> object:
+def load_target(target: str) -> object:
+    """Return what "module:ATTRIBUTE" names.
+
+    Raises ImportError, AttributeError, ValueError if it is not of that form, or whatever the module raises.
+    """
     module, attribute = target.split(":")
     return getattr(importlib.import_module(module), attribute)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark.codecs import codec_entry
 from benchmark.data.dataset import FOLDER_PREFIX, Dataset
-from benchmark.data.manifests import find_manifest, suites_folder
+from benchmark.data.manifests import DATASETS, suites_folder
 from benchmark.errors import SuiteError, UsageError, did_you_mean
 from benchmark.results.plan import Plan
 
@@ -271,7 +271,7 @@ def _check_dataset(name: str) -> None:
     if name.startswith(FOLDER_PREFIX):
         return
     try:
-        find_manifest(name)
+        DATASETS.find(name)
     except UsageError as error:
         raise UsageError(f"dataset: {error}") from error
 
