@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 # No pyarrow here: worker processes make records, and start faster without it.
 
@@ -13,13 +13,9 @@ SCHEMA_VERSION = "1"
 
 
 @dataclass(frozen=True)
-class Record:
-    """One row: one image coded by one codec at one operating point, measured.
+class Asked:
+    """What a row is asked for: one image, one codec, one operating point."""
 
-    A metric is NaN-free: None where it could not be computed, with the reason in `metric_notes`.
-    """
-
-    # what was asked for
     suite: str
     dataset: str
     dataset_images: int
@@ -36,6 +32,14 @@ class Record:
     image: str
     image_sha256: str
     """sha256 of the image file."""
+
+
+@dataclass(frozen=True)
+class Record(Asked):
+    """One row: one image coded by one codec at one operating point, measured.
+
+    A metric is NaN-free: None where it could not be computed, with the reason in `metric_notes`.
+    """
 
     # what came out
     status: Status
@@ -101,19 +105,6 @@ Names that begin with "_" are passed over by whoever reads a results folder as o
 Slot = tuple[str, str, float, str]
 
 
-class Placed(Protocol):
-    """What has a place in the store: a Record, or the task that will give one."""
-
-    @property
-    def dataset(self) -> str: ...  # noqa: D102 (as Record has them)
-    @property
-    def codec(self) -> str: ...  # noqa: D102
-    @property
-    def point(self) -> float: ...  # noqa: D102
-    @property
-    def image(self) -> str: ...  # noqa: D102
-
-
-def slot(row: Placed) -> Slot:
-    """Return the place in the store of a row, done or planned."""
+def slot(row: Asked) -> Slot:
+    """Return the place in the store of a row, or of the task that will give one."""
     return (row.dataset, row.codec, row.point, row.image)

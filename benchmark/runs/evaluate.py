@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetE
 from benchmark.files import write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics.base import METRICS, measure
-from benchmark.results.records import KEPT, Record
+from benchmark.results.records import KEPT, Asked, Record
 from benchmark.runs.suite import Task
 from benchmark.runs.workers import start_clock
 
@@ -64,16 +64,7 @@ def evaluate(task: Task, context: RunContext) -> Record:
 def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
     """Return the columns of a row that are known before anything was measured."""
     return {
-        "suite": task.suite,
-        "dataset": task.dataset,
-        "dataset_images": task.dataset_images,
-        "dataset_size": task.dataset_size,
-        "codec": task.codec,
-        "codec_id": task.codec_id,
-        "codec_options": task.codec_options,
-        "point": task.point,
-        "image": task.image,
-        "image_sha256": task.image_sha256,
+        **{field.name: getattr(task, field.name) for field in fields(Asked)},
         "jobs": context.jobs,
         "threads": context.threads,
         "machine": environment.machine(),

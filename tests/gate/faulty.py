@@ -134,8 +134,8 @@ def measure(
                     "{}",
                     point,
                     name,
-                    path,
                     sha256,
+                    path,
                     METRICS,
                 )
                 rows.append(evaluate(task, RunContext("faults")))
