@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class BenchError(Exception):
@@ -55,7 +56,11 @@ class StoreError(BenchError):
 
 
 class LockedError(BenchError):
-    """Another process holds a lock; the message names it and nothing else."""
+    """Another process, `owner`, holds a lock that was not to be waited for."""
+
+    def __init__(self, path: Path, owner: str) -> None:
+        super().__init__(f"{path}: locked by {owner}; wait for it")
+        self.owner = owner
 
 
 class AnalysisError(BenchError):

@@ -51,15 +51,16 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
 
     The file at `path` is made where there is none, holds the name of the process that locks it or did so
     last, and stays. With `wait`, the block begins when no other process is in it; without, raises
-    LockedError, which says who is. Raises OSError if the file cannot be written.
+    LockedError, which says who is. The folder must exist. Raises OSError if the file cannot be written.
     """
     from filelock import FileLock, Timeout  # here, as workers write files but lock none
 
+    path.parent.stat()  # the library would make a folder that is not there
     lock = FileLock(path, timeout=-1 if wait else 0, on_acquired=_sign)
     try:
         lock.acquire()
     except Timeout as error:
-        raise LockedError(path.read_text().strip() or "another process") from error
+        raise LockedError(path, path.read_text().strip() or "another process") from error
     try:
         yield
     finally:

@@ -27,8 +27,9 @@ class Registry(Generic[T]):
     its author would import it; `accepts` tells whether an object is one. `builtin` maps names to targets.
     `name_of` is what an entry says its name is, where it says it: it must be the name that is registered.
     `more` gives entries that neither are listed nor come from packages, such as what files describe, and is
-    asked each time. An entry that cannot be used raises `unavailable` when it is asked for, and costs the
-    others nothing. `hint` ends the message on a name that there is not.
+    asked each time. `read` makes an entry, by its name, of what a target gives, where that may be something
+    else, such as a file's path. An entry that cannot be used raises `unavailable` when it is asked for, and
+    costs the others nothing. `hint` ends the message on a name that there is not.
     """
 
     what: str
@@ -38,6 +39,7 @@ class Registry(Generic[T]):
     builtin: Mapping[str, str]
     name_of: Callable[[T], str] | None = None
     more: Callable[[], Mapping[str, T]] = dict
+    read: Callable[[str, object], object] = lambda name, given: given
     unavailable: type[BenchError] = UsageError
     hint: str = ""
     _loaded: dict[str, T] = field(default_factory=dict, init=False, repr=False)
@@ -94,7 +96,7 @@ class Registry(Generic[T]):
 
     def _load(self, name: str) -> T:
         if name in self.builtin:
-            return self._checked(name, self.builtin[name], lambda: _import(self.builtin[name]), "")
+            return self._checked(name, self.builtin[name], lambda: load_target(self.builtin[name]), "")
         if name not in self._points:
             hint = f" ({self.hint})" if self.hint else ""
             raise UsageError(f"unknown {self.what} {name!r}; {did_you_mean(name, self.names())}{hint}")
@@ -109,10 +111,11 @@ class Registry(Generic[T]):
 
     def _checked(self, name: str, where: str, load: Callable[[], object], remedy: str) -> T:
         try:
-            entry = load()
+            entry = self.read(name, load())
         except Exception as error:  # it is perhaps a stranger's module that is imported here
+            why = str(error) if isinstance(error, BenchError) else repr(error)
             raise self.unavailable(
-                f"{self.what} {name!r}: {where} cannot be loaded ({error!r}){remedy}"
+                f"{self.what} {name!r}: {where} cannot be loaded ({why}){remedy}"
             ) from error
         if not self.accepts(entry):
             raise self.unavailable(f"{self.what} {name!r}: {where} is no {self.form}{remedy}")
@@ -124,7 +127,11 @@ class Registry(Generic[T]):
         return found
 
 
-def _import(target: str) -> object:
+def load_target(target: str) -> object:
+    """Return what "module:ATTRIBUTE" names.
+
+    Raises ImportError, AttributeError, ValueError if it is not of that form, or whatever the module raises.
+    """
     module, attribute = target.split(":")
     return getattr(importlib.import_module(module), attribute)
 

@@ -51,9 +51,12 @@ def test_files_have_the_usual_permissions(tmp_path: Path) -> None:
 def test_a_lock_names_who_holds_it_and_ends_with_the_block(tmp_path: Path) -> None:
     path = tmp_path / "_lock"
     with locked(path, wait=False):
-        with pytest.raises(LockedError, match=rf"^process {os.getpid()} on \S+$"), locked(path, wait=False):
+        with (
+            pytest.raises(LockedError, match=rf"^{path}: locked by process {os.getpid()} on \S+;"),
+            locked(path, wait=False),
+        ):
             raise AssertionError("two in one lock")
-        with pytest.raises(LockedError, match=rf"^process {os.getpid()} "), locked(path, wait=False):
+        with pytest.raises(LockedError, match=rf"by process {os.getpid()} "), locked(path, wait=False):
             raise AssertionError("the first try has freed the lock")
     with locked(path, wait=False):
         pass
@@ -72,7 +75,7 @@ def test_a_lock_ends_with_its_process_however_it_ends(tmp_path: Path, how: signa
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None and holder.stdout.readline() == "locked\n"
-    with pytest.raises(LockedError, match=f"^process {holder.pid} on"), locked(path, wait=False):
+    with pytest.raises(LockedError, match=f"by process {holder.pid} on"), locked(path, wait=False):
         raise AssertionError("two in one lock")
     holder.send_signal(how)
     with locked(path):  # waits, if the process takes its time
@@ -81,6 +84,9 @@ def test_a_lock_ends_with_its_process_however_it_ends(tmp_path: Path, how: signa
 
 
 def test_a_lock_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"), locked(tmp_path / "nowhere" / "_lock"):
+        pass
+    assert not list(tmp_path.iterdir())  # a mistyped folder is not made
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"), locked(tmp_path / "file" / "_lock", wait=False):
         pass

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from harness import install_package
 
-from benchmark.errors import CodecUnavailableError, UsageError
+from benchmark.errors import CodecUnavailableError, UsageError, WeightsError
 from benchmark.registry import Registry
 
 
@@ -116,6 +116,22 @@ def test_what_files_describe_is_asked_each_time(toys: Registry[Toy]) -> None:
     del FILES["paper"]
     with pytest.raises(UsageError, match="unknown toy 'paper'"):
         toys.find("paper")
+
+
+def test_what_a_target_gives_may_have_to_be_read(toys: Registry[Toy], site: Path) -> None:
+    def read(name: str, given: object) -> object:
+        if given == "dull":
+            raise WeightsError("dull.toy, line 1: no colour")
+        return Toy(f"{given} of {name}") if isinstance(given, str) else given
+
+    toys.read = read
+    add(site, "green", "MINE = 'bright'")
+    assert toys.find("green") == Toy("bright of green")
+    assert toys.find("red") == Toy("red")
+    add(site, "grey", "MINE = 'dull'", "attic")
+    toys.forget()
+    with pytest.raises(CodecUnavailableError, match=r"cannot be loaded \(dull.toy, line 1: no colour\); fix"):
+        toys.find("grey")
 
 
 def test_packages_installed_later_are_seen_once_the_registry_forgets(toys: Registry[Toy], site: Path) -> None:

@@ -104,11 +104,11 @@ def _codec_health() -> Iterable[Sequence[str]]:
 
 def _dataset_health(data_dir: Path | None) -> Iterable[Sequence[str]]:
     from benchmark.data.find import list_places
-    from benchmark.data.manifests import DATASETS, find_manifest
+    from benchmark.data.manifests import DATASETS
 
     for name in DATASETS.names():
         try:
-            manifest = find_manifest(name)
+            manifest = DATASETS.find(name)
             places = list_places(manifest, data_dir)
         except BenchError as error:
             yield "  --", name, " ".join(str(error).split())
@@ -120,11 +120,7 @@ def _dataset_health(data_dir: Path | None) -> Iterable[Sequence[str]]:
         if counts[best]:
             yield state, name, f"{counts[best]} of {len(manifest.images)} images in {best}"
         else:
-            yield (
-                state,
-                name,
-                f"not on this machine; `bench fetch {name}` downloads the set",
-            )
+            yield state, name, f"not on this machine; `bench fetch {name}` downloads the set"
 
 
 def _machine() -> Iterable[Sequence[str]]:

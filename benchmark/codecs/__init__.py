@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from benchmark.codecs.base import Codec, CodecEntry
 from benchmark.errors import CodecUnavailableError, UsageError
-from benchmark.registry import Registry
+from benchmark.registry import Registry, load_target
 
 __all__ = ["CODECS", "CodecEntry", "codec_entry", "make_codec"]
 
@@ -59,14 +59,12 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
     """
     entry = codec_entry(name)
     try:
-        module_name, class_name = entry.target.split(":")
-        factory = getattr(importlib.import_module(module_name), class_name)
+        factory = cast(Callable[..., Codec], load_target(entry.target))
     except (ImportError, AttributeError, ValueError) as error:
         raise CodecUnavailableError(
             f"codec {name!r} cannot be loaded from {entry.target}: {error}"
         ) from error
     try:
-        codec: Codec = factory(name=name, **{**entry.options, **(options or {})})
+        return factory(name=name, **{**entry.options, **(options or {})})
     except TypeError as error:
         raise UsageError(f"codec {name!r} does not take these options: {error}") from error
-    return codec

@@ -68,7 +68,7 @@ class CodecEntry:
 
     `target` is "module:Class"; `Class(name=..., **options)` makes the codec. `point_name` says what an
     operating point means ("quality", "QP", "lmbda"), `points` are the default ones in rising quality.
-    Codecs of one `family` mean the same by the same point; without one, those of one target do.
+    Codecs of one `family` mean the same by the same point; without one, a codec is a family of its own.
     """
 
     target: str
@@ -77,9 +77,6 @@ class CodecEntry:
     points: tuple[float, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     family: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "family", self.family or self.target)
 
 
 def check_number(

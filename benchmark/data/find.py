@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmark.data.check import Findings, inspect, keep_hashes
 from benchmark.data.dataset import FOLDER_PREFIX, Dataset, cache_folder
 from benchmark.data.folder import read_folder
-from benchmark.data.manifests import Manifest, find_manifest
+from benchmark.data.manifests import DATASETS, Manifest
 from benchmark.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def find_dataset(
     if name.startswith(FOLDER_PREFIX):
         folder = base / Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
         return read_folder(name, folder, allow_partial=allow_partial)
-    manifest = find_manifest(name)
+    manifest = DATASETS.find(name)
     try:
         findings = _search(manifest, data_dir, allow_partial, progress)
     except OSError as error:
@@ -58,7 +58,7 @@ def fetch(name: str, progress: DownloadProgress | None = None) -> Path:
     images in the cache replaced. Raises UsageError for an unknown name, DatasetError, with the remedy, if
     the download fails or brings other images than the manifest promises.
     """
-    manifest = find_manifest(name)
+    manifest = DATASETS.find(name)
     try:
         for place in list_places(manifest):
             findings = inspect(manifest, place)

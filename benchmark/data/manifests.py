@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import benchmark
-from benchmark.errors import DatasetError
+from benchmark.errors import BenchError, DatasetError
 from benchmark.files import write_atomically
 from benchmark.registry import Registry
 
@@ -68,31 +68,32 @@ def read_manifests() -> Mapping[str, Manifest]:
     return MappingProxyType({path.stem: read_manifest(path) for path in paths})
 
 
+def _read(name: str, given: object) -> object:
+    """Return a package's manifest, given as it is or as a path, under the name of its entry point."""
+    manifest = read_manifest(Path(given)) if isinstance(given, str | Path) else given
+    return replace(manifest, name=name) if isinstance(manifest, Manifest) else manifest
+
+
 DATASETS = Registry[Manifest](
     what="dataset",
     group="bench.datasets",
-    form="benchmark.data.manifests.Manifest",
+    form="benchmark.data.manifests.Manifest, nor the path of a manifest file",
     accepts=lambda entry: isinstance(entry, Manifest),
     builtin={},
     more=read_manifests,
+    read=_read,
     unavailable=DatasetError,
     hint="or folder:PATH for a folder of images",
 )
 """The datasets that have a manifest; `folder:PATH` names any other folder of images."""
 
 
-def find_manifest(name: str) -> Manifest:
-    """Return the manifest of the dataset `name`, which is its name whatever the package calls it.
-
-    Raises UsageError, with near names, if there is none, DatasetError if a package's cannot be used.
-    """
-    return replace(DATASETS.find(name), name=name)
-
-
 def title_of(name: str) -> str:
-    """Return the dataset as figures write it: its manifest's title; without one, the name as it is."""
-    known = name in DATASETS.names() and name not in DATASETS.faults
-    return (find_manifest(name).title if known else "") or name
+    """Return the dataset `name` as figures write it: its manifest's title, else the name as it is."""
+    try:
+        return DATASETS.find(name).title or name
+    except BenchError:  # a folder, or a dataset of a package that is not installed here
+        return name
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 # No pyarrow here: worker processes make records, and start faster without it.
 
@@ -16,14 +16,9 @@ READABLE = ("1", SCHEMA_VERSION)
 
 
 @dataclass(frozen=True)
-class Record:
-    """One row: one image coded by one codec at one operating point, measured.
+class Asked:
+    """What a row is asked for: one image, one codec, one operating point."""
 
-    A metric is NaN-free: None where it could not be computed, with the reason in `metric_notes`. In the table
-    each metric is a column of its own (see `row`).
-    """
-
-    # what was asked for
     suite: str
     dataset: str
     dataset_images: int
@@ -40,6 +35,15 @@ class Record:
     image: str
     image_sha256: str
     """sha256 of the image file."""
+
+
+@dataclass(frozen=True)
+class Record(Asked):
+    """One row: one image coded by one codec at one operating point, measured.
+
+    A metric is NaN-free: None where it could not be computed, with the reason in `metric_notes`. In the table
+    each metric is a column of its own (see `row`).
+    """
 
     # what came out
     status: Status
@@ -89,7 +93,7 @@ class Record:
     point_name: str | None = None
     """What the operating point means: quality, QP, lmbda."""
     codec_family: str | None = None
-    """What implements the codec: at equal points, codecs of one family were coded with equal settings."""
+    """Codecs of one family mean the same by the same point: its name, or the codec's own registry name."""
     schema_version: str = SCHEMA_VERSION
 
     def row(self) -> dict[str, Any]:
@@ -121,19 +125,6 @@ Names that begin with "_" are passed over by whoever reads a results folder as o
 Slot = tuple[str, str, float, str]
 
 
-class Placed(Protocol):
-    """What has a place in the store: a Record, or the task that will give one."""
-
-    @property
-    def dataset(self) -> str: ...  # noqa: D102 (as Record has them)
-    @property
-    def codec(self) -> str: ...  # noqa: D102
-    @property
-    def point(self) -> float: ...  # noqa: D102
-    @property
-    def image(self) -> str: ...  # noqa: D102
-
-
-def slot(row: Placed) -> Slot:
-    """Return the place in the store of a row, done or planned."""
+def slot(row: Asked) -> Slot:
+    """Return the place in the store of a row, or of the task that will give one."""
     return (row.dataset, row.codec, row.point, row.image)

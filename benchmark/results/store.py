@@ -302,7 +302,9 @@ def _locked(folder: Path) -> Iterator[None]:
         with locked(folder / LOCK, wait=False):
             yield
     except LockedError as error:
-        raise StoreError(f"{folder}: {error} is writing here; wait for it, or give another --out") from error
+        raise StoreError(
+            f"{folder}: {error.owner} is writing here; wait for it, or give another --out"
+        ) from error
 
 
 def _check_space(folder: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from benchmark.files import write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics import METRICS
 from benchmark.metrics.measure import measure
-from benchmark.results.records import KEPT, Record
+from benchmark.results.records import KEPT, Asked, Record
 from benchmark.runs.suite import Task
 from benchmark.runs.workers import start_clock
 
@@ -65,18 +65,9 @@ def evaluate(task: Task, context: RunContext) -> Record:
 def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
     """Return the columns of a row that are known before anything was measured."""
     return {
-        "suite": task.suite,
-        "dataset": task.dataset,
-        "dataset_images": task.dataset_images,
-        "dataset_size": task.dataset_size,
-        "codec": task.codec,
-        "codec_id": task.codec_id,
-        "codec_options": task.codec_options,
+        **{field.name: getattr(task, field.name) for field in fields(Asked)},
         "codec_family": task.codec_family,
-        "point": task.point,
         "point_name": task.point_name,
-        "image": task.image,
-        "image_sha256": task.image_sha256,
         "jobs": context.jobs,
         "threads": context.threads,
         "machine": environment.machine(),

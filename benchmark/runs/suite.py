@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark.codecs import codec_entry
 from benchmark.data.dataset import FOLDER_PREFIX, Dataset
-from benchmark.data.manifests import find_manifest, suites_folder
+from benchmark.data.manifests import DATASETS, suites_folder
 from benchmark.errors import SuiteError, UsageError, did_you_mean
 from benchmark.results.plan import Plan
+from benchmark.results.records import Asked
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -26,23 +27,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Asked):
     """One evaluation to do. A value: it can be pickled, sent to another machine, compared and hashed."""
 
-    suite: str
-    dataset: str
-    dataset_images: int
-    dataset_size: int
-    codec: str
-    """The label in the suite."""
-    codec_id: str
-    """The registry name."""
-    codec_options: str
-    """JSON object of the options that the suite sets, keys sorted."""
-    point: float
-    image: str
     image_path: Path
-    image_sha256: str
     metrics: tuple[str, ...] = ()
     crop: int | None = None
     """Side of the centre crop that is coded instead of the whole image."""
@@ -108,7 +96,7 @@ class Suite:
     def tasks(self, dataset: Dataset) -> list[Task]:
         """Return every evaluation of the suite, codec by codec and, within a codec, image by image."""
         shared = Task(
-            self.name, dataset.name, len(dataset.images), dataset.size, "", "", "", 0.0, "", Path(), ""
+            self.name, dataset.name, len(dataset.images), dataset.size, "", "", "", 0.0, "", "", Path()
         )
         return [
             replace(
@@ -116,7 +104,7 @@ class Suite:
                 codec=spec.name,
                 codec_id=spec.codec_id,
                 codec_options=spec.options_json,
-                codec_family=entry.family,
+                codec_family=entry.family or spec.codec_id,
                 point=float(point),
                 point_name=entry.point_name,
                 image=image.name,
@@ -282,7 +270,7 @@ def _check_dataset(name: str) -> None:
     if name.startswith(FOLDER_PREFIX):
         return
     try:
-        find_manifest(name)
+        DATASETS.find(name)
     except UsageError as error:
         raise UsageError(f"dataset: {error}") from error
 

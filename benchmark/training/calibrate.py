@@ -24,7 +24,7 @@ from benchmark.training.rules import ROUND, Quantized
 EVALUATIONS = 24
 """At most so many are made for one quantizer of one model."""
 
-Progress = Callable[[str, QuantizerSettings, float], None]
+CalibrationObserver = Callable[[str, QuantizerSettings, float], None]
 """Called after each evaluation with quantizer, settings tried and RD cost."""
 
 
@@ -44,7 +44,7 @@ def calibrate(
     quantizer: str,
     *,
     low_precision: bool = True,
-    progress: Progress | None = None,
+    progress: CalibrationObserver | None = None,
 ) -> Calibration:
     """Minimize bpp + lmbda * mse over Delta and the trellis lambda; start from the quantizer's defaults.
 

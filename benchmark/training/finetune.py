@@ -20,7 +20,7 @@ from benchmark.training.objective import decode, encode, forward, mean_quality
 from benchmark.training.provenance import describe
 from benchmark.training.recipe import NOISE_CONTROL, FinetuneRecipe, check_crop
 from benchmark.training.rules import NOISE, Quantized
-from benchmark.training.run import Progress, Run
+from benchmark.training.run import CourseObserver, Run
 from benchmark.training.sources import Source
 
 
@@ -31,7 +31,7 @@ def finetune(
     out: Path,
     *,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: CourseObserver | None = None,
 ) -> Path:
     """Finetune the model `start` by `recipe`; return the path of the final checkpoint in `out`.
 

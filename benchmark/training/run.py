@@ -29,7 +29,7 @@ from benchmark.training.recipe import Schedule
 
 LOG_EVERY, VALIDATE_EVERY = 50, 1000
 
-Progress = Callable[[Course, int], None]
+CourseObserver = Callable[[Course, int], None]
 """Called after each logged window with the course so far and the number of steps in all."""
 
 
@@ -126,7 +126,7 @@ class Run:
             f"begin in another --out"
         )
 
-    def record(self, validate: Callable[[], dict[str, float]], progress: Progress | None) -> None:
+    def record(self, validate: Callable[[], dict[str, float]], progress: CourseObserver | None) -> None:
         """Log every 50 steps, validate and draw every 1000, save as the recipe says; all of it at the end."""
         step, finished = self.course.step, not self.unfinished
         if step % VALIDATE_EVERY == 0 or finished:

@@ -16,7 +16,7 @@ from benchmark.training.objective import forward, validate
 from benchmark.training.provenance import describe
 from benchmark.training.recipe import TrainRecipe
 from benchmark.training.rules import PROXIES
-from benchmark.training.run import Progress, Run
+from benchmark.training.run import CourseObserver, Run
 from benchmark.training.sources import Source
 
 
@@ -27,7 +27,7 @@ def train(
     *,
     start: Source | None = None,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: CourseObserver | None = None,
 ) -> Path:
     """Train by `recipe` on the photographs under `data`; return the path of the final checkpoint in `out`.
 

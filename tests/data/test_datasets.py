@@ -66,7 +66,7 @@ def suites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_the_shipped_manifests_are_whole() -> None:
     sizes = {name: len(manifest.images) for name, manifest in manifests.DATASETS.items()}
     assert sizes == {"demo": 5, "kodak": 24, "tecnick": 100}
-    tecnick = manifests.find_manifest("tecnick")
+    tecnick = manifests.DATASETS.find("tecnick")
     assert [image.name for image in tecnick.images if image.sha256] == ["RGB_OR_1200x1200_001.png"]
     assert {(image.width, image.height) for image in tecnick.images} == {(1200, 1200)}
 
@@ -84,7 +84,7 @@ def test_demo_is_found_without_importing_scikit_image() -> None:
 def test_sizes_in_the_manifest_are_those_of_the_files(name: str) -> None:
     if name == "kodak" and "BENCH_DATA_DIR" not in os.environ:
         pytest.skip("BENCH_DATA_DIR is not set")
-    expected = {image.name: (image.width, image.height) for image in manifests.find_manifest(name).images}
+    expected = {image.name: (image.width, image.height) for image in manifests.DATASETS.find(name).images}
     for image in find_dataset(name).images:
         with PIL.Image.open(image.path) as file:
             assert file.size == expected[image.name]

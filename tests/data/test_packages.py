@@ -12,7 +12,7 @@ import pytest
 from harness import bench_in, doc_block, install_package
 
 from benchmark.data.find import find_dataset
-from benchmark.data.manifests import DATASETS, find_manifest, title_of
+from benchmark.data.manifests import DATASETS, title_of
 from benchmark.errors import DatasetError, UsageError
 from benchmark.results.store import read_results
 
@@ -39,6 +39,10 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return harness.make_images(tmp_path / "data" / "photographs", 2)
 
 
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def entry_points() -> str:
     lines = tomllib.loads(doc_block("toml", "bench.datasets", PAGE))["project"]["entry-points"]
     return "[bench.datasets]\n" + "".join(f"{n} = {v}\n" for n, v in lines["bench.datasets"].items())
@@ -46,11 +50,8 @@ def entry_points() -> str:
 
 def install(site: Path, images: Path, points: str) -> None:
     """Install the documented package, whose manifest is of `images`."""
-    install_package(site, "photographs", doc_block("python", "read_manifest", PAGE), points)
-    lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}  96x80\n"
-        for path in sorted(images.iterdir())
-    ]
+    install_package(site, "photographs", doc_block("python", "photographs.sha256", PAGE), points)
+    lines = [f"{sha256(path)}  {path.name}  96x80\n" for path in sorted(images.iterdir())]
     (site / "photographs.sha256").write_text(HEADER + "# url: http://127.0.0.1:9/{name}\n" + "".join(lines))
 
 
@@ -74,10 +75,41 @@ def test_the_entry_point_names_the_dataset(site: Path, images: Path) -> None:
     install(site, images, "[bench.datasets]\nmine = photographs:MANIFEST\n")
     images.rename(images.with_name("mine"))
     assert find_dataset("mine").images[0].path.parent == images.with_name("mine")
-    assert find_manifest("mine").name == "mine"
+    assert DATASETS.find("mine").name == "mine"
     assert title_of("mine") == "Photographs"
     with pytest.raises(UsageError, match="did you mean 'mine'"):
         find_dataset("mines")
+
+
+def test_the_entry_point_may_give_the_manifest_itself(site: Path) -> None:
+    source = (
+        "from benchmark.data.manifests import Expected, Manifest\n"
+        "MANIFEST = Manifest('other', (Expected('a.png', 8, 8, None),), 'one', 'http://a.example', url='u')\n"
+    )
+    install_package(site, "given", source, "[bench.datasets]\nmine = given:MANIFEST\n")
+    assert dict(DATASETS.items())["mine"].name == "mine"
+    assert title_of("mine") == "mine"
+
+
+@pytest.mark.parametrize("source", ["MANIFEST = 3", "def MANIFEST(): ..."])
+def test_what_is_no_manifest_is_refused(site: Path, source: str) -> None:
+    install_package(site, "given", source + "\n", "[bench.datasets]\nmine = given:MANIFEST\n")
+    with pytest.raises(DatasetError, match=r"of given is no .*\.Manifest, nor the path of a manifest"):
+        find_dataset("mine")
+
+
+def test_the_images_may_lie_in_the_package(site: Path) -> None:
+    source = "from pathlib import Path\nMANIFEST = Path(__file__).with_name('harbour.sha256')\n"
+    install_package(site, "harbour", source, "[bench.datasets]\nharbour = harbour:MANIFEST\n")
+    photographs = harness.make_images(site / "harbour" / "photos", 2)
+    (site / "harbour.py").rename(site / "harbour" / "__init__.py")
+    lines = "".join(f"{sha256(path)}  {path.name}  96x80\n" for path in sorted(photographs.iterdir()))
+    header = HEADER + "# package: harbour\n# member: photos/{name}\n"
+    (site / "harbour" / "harbour.sha256").write_text(header + lines)
+    assert {image.path.parent for image in find_dataset("harbour").images} == {photographs}
+    (photographs / "image1.png").write_bytes(b"altered")
+    with pytest.raises(DatasetError, match=r"(?s)image1\.png.*the installed harbour carries other files"):
+        find_dataset("harbour")
 
 
 def test_an_altered_image_of_a_packages_dataset_is_found(site: Path, images: Path) -> None:
@@ -109,7 +141,7 @@ def test_a_package_with_a_broken_manifest_is_named(
 
 def test_a_package_cannot_take_the_name_of_a_dataset(site: Path, images: Path) -> None:
     install(site, images, "[bench.datasets]\nkodak = photographs:MANIFEST\n")
-    assert len(find_manifest("kodak").images) == 24
+    assert len(DATASETS.find("kodak").images) == 24
     with pytest.raises(DatasetError, match="adds the dataset 'kodak', which exists already; rename it"):
         find_dataset("kodak of photographs")
 

@@ -133,8 +133,8 @@ def measure(
                     "{}",
                     point,
                     name,
-                    path,
                     sha256,
+                    path,
                     METRICS,
                 )
                 rows.append(evaluate(task, RunContext("faults")))

@@ -20,7 +20,7 @@ def task_for(path: Path, codec: str = "jpeg", point: float = 75.0, options: str 
 
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     metrics = ("psnr_rgb", "ms_ssim_rgb", "psnr_y", "psnr_yuv")
-    return Task("s", "folder", 1, 1, codec, codec, options, point, path.name, path, sha256, metrics)
+    return Task("s", "folder", 1, 1, codec, codec, options, point, path.name, sha256, path, metrics)
 
 
 def picture(path: Path, height: int, width: int, mode: str = "RGB") -> Path:

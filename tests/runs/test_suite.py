@@ -159,6 +159,6 @@ def test_images_are_selected_by_name_stem_or_glob(tmp_path: Path) -> None:
 
 
 def test_tasks_are_values() -> None:
-    task = Task("s", "d", 1, 1, "c", "c", "{}", 1.0, "i", Path("i"), "0")
-    assert hash(task) == hash(Task("s", "d", 1, 1, "c", "c", "{}", 1.0, "i", Path("i"), "0"))
+    task = Task("s", "d", 1, 1, "c", "c", "{}", 1.0, "i", "0", Path("i"))
+    assert hash(task) == hash(Task("s", "d", 1, 1, "c", "c", "{}", 1.0, "i", "0", Path("i")))
     assert math.isfinite(task.point)

@@ -88,14 +88,14 @@ def _source_places(frame: pd.DataFrame, results: Path, data_dir: Path | None) ->
     """Return the folders in which the images that were coded may lie."""
     from benchmark.data.dataset import FOLDER_PREFIX
     from benchmark.data.find import list_places
-    from benchmark.data.manifests import find_manifest
+    from benchmark.data.manifests import DATASETS
 
     dataset = str(frame["dataset"].iloc[0])
     try:
         if dataset.startswith(FOLDER_PREFIX):
             plan = read_plan(results)
             return [plan.folder] if plan is not None and plan.folder is not None else []
-        return list(list_places(find_manifest(dataset), data_dir))
+        return list(list_places(DATASETS.find(dataset), data_dir))
     except BenchError:
         return []
 
