@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from benchmark.arrays import Image
 from benchmark.codecs import CodecEntry
@@ -136,3 +138,25 @@ def write_suite(path: Path, points: list[float], images: Path, *, options: str =
         f'[[codec]]\nname = "trick"\npoints = {points}\n{options}\n{more}'
     )
     return path
+
+
+VERSION_1 = (
+    "suite", "dataset", "dataset_images", "dataset_size", "codec", "codec_id", "codec_options", "point",
+    "image", "image_sha256", "status", "error", "codec_version", "width", "height", "bitstream_bytes",
+    "bitstream_sha256", "decoded_sha256", "bpp", "psnr_rgb", "ms_ssim_rgb", "psnr_y", "psnr_yuv",
+    "metric_versions", "metric_notes", "entropy_bits", "encode_seconds", "decode_seconds", "encode_argv",
+    "decode_argv", "binary_sha256", "config_sha256", "image_conversions", "protocol", "jobs", "threads",
+    "machine", "environment", "run_id", "started_at", "extra", "schema_version",
+)  # fmt: skip
+"""The columns of version 1 of the schema, in their order: it had these four metrics and no others."""
+
+
+def as_version_1(path: Path) -> None:
+    """Write the results at `path` anew, as a bench of version 1 of the schema wrote them."""
+    new = pq.read_table(path)
+    old = {
+        name: new[name] if name in new.schema.names else pa.nulls(len(new), pa.float64())
+        for name in VERSION_1
+    }
+    old["schema_version"] = pa.array(["1"] * len(new))
+    pq.write_table(pa.table(old, metadata={"bench_schema_version": "1"}), path)

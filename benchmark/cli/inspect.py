@@ -70,6 +70,8 @@ def _metrics() -> Iterable[Sequence[str]]:
     yield "METRIC", "VERSION", "UNIT", ""
     for name, metric in METRICS.items():
         yield name, metric.version, metric.unit, metric.summary
+    for name, fault in METRICS.faults.items():
+        yield name, "", "", f"not available: {fault}"
 
 
 def _print_columns(rows: Iterable[Sequence[str]]) -> None:

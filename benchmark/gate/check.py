@@ -84,7 +84,7 @@ def check(
     *,
     suite: str = "",
     against: str = "",
-    metrics: Sequence[str] = (),
+    metrics: Sequence[Metric | str] = (),
     limits: Limits | None = None,
     allow_inconclusive: bool = False,
     seed: int = 0,

@@ -1,7 +1,10 @@
 """Comparisons of codecs over frames of records: the truth is found, and nothing is left out unsaid."""
 
 import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +20,8 @@ from benchmark.analysis import (
     published,
 )
 from benchmark.errors import AnalysisError
+from benchmark.metrics.base import Decibels, Metric
+from benchmark.results.store import read_results
 
 ARMS = ("baseline", "baseline-tcq8")
 
@@ -107,6 +112,31 @@ def test_codecs_that_share_points_quote_the_paired_figure() -> None:
     assert foreign.point_deltas == ()
 
 
+RECORD = """
+import sys
+from pathlib import Path
+from benchmark.analysis import compare
+from benchmark.results.store import read_results
+found = compare(read_results(Path(sys.argv[1])), "finetuned-tcq", "baseline")
+print(f"{found.headline}: {found.headline_rate.value:.2f}")
+print(*sorted({"benchmark." + part for part in ("codecs", "data", "runs", "learned")} & set(sys.modules)))
+"""
+
+
+def test_rows_of_record_have_one_headline_whatever_codecs_are_installed() -> None:
+    record = Path(__file__).parents[2] / "results" / "reference" / "kodak"
+    argv = [sys.executable, "-c", RECORD, str(record)]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said == ["mean of images: -7.83", ""]
+    rows = read_results(record)
+    rows = rows[rows["codec"].isin(["finetuned-tcq", "baseline"])]
+    assert set(rows["point_name"]) == {"lmbda"}
+    assert rows["codec_family"].nunique() == 1
+    mute = compare(rows.assign(codec_family=None), "finetuned-tcq", "baseline")
+    assert mute.headline == "mean curve"  # rows that do not say so are not taken for equal settings
+    assert compare(rows.assign(codec_family=None), "baseline", "baseline", anchor_frame=rows).shares_points
+
+
 def test_one_codec_in_two_result_sets() -> None:
     found = compare(frame_of(savings_percent=[3, 0]), "jpeg", "jpeg", anchor_frame=frame_of())
     assert found.mean_curve.rate.value == pytest.approx(3)
@@ -120,6 +150,36 @@ def test_ms_ssim_is_compared_in_db_of_the_mean() -> None:
     assert curve.values[0] == pytest.approx(rows["ms_ssim_rgb"].mean())
     assert curve.qualities[0] == pytest.approx(-10 * np.log10(1 - rows["ms_ssim_rgb"].mean()))
     assert compare(frame, "webp", "jpeg", "ms_ssim_rgb").mean_curve.rate.value == pytest.approx(-7)
+
+
+LOWER = {
+    "in dB": (Decibels("-20 log10(x)", lambda x: -20 * np.log10(x)), lambda psnr: 10 ** (-psnr / 20)),
+    "as it is": (None, lambda psnr: 100 - psnr),
+}
+
+
+@pytest.mark.parametrize("form", LOWER)
+def test_where_lower_is_better_fewer_bits_are_below_0_all_the_same(form: str) -> None:
+    decibels, value = LOWER[form]
+    metric = Metric(
+        "error", "1", "1", "s", "Error", "Error", lambda a, b: 1.0,
+        better="lower", identical=0.0, decibels=decibels,
+    )  # fmt: skip
+    frame = frame_of(ARMS, families=("learned", "learned"), savings_percent=[0, -7], noise_db=0.02)
+    frame["error"] = value(frame["psnr_rgb"])
+    frame.loc[:4, "error"] = 0.0  # identical images
+    found, expected = (compare(frame[5:], *reversed(ARMS), m) for m in (metric, "psnr_rgb"))
+    assert found.per_image is not None
+    assert expected.per_image is not None
+    assert found.per_image.rate.value == pytest.approx(-7, abs=0.2)
+    assert found.per_image.rate.value == pytest.approx(expected.per_image.rate.value)
+    assert found.per_image.quality.value == pytest.approx(expected.per_image.quality.value)
+    assert found.point_deltas[0].quality.value == pytest.approx(
+        expected.point_deltas[0].quality.value, abs=0.1
+    )
+    assert (np.diff(found.codec_curve.qualities) > 0).all()
+    assert (np.diff(found.codec_curve.values) < 0).all()
+    assert compare(frame, *ARMS, metric).coverage.lossless_values == 5
 
 
 def test_averagings_are_what_they_say() -> None:

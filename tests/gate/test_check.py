@@ -10,6 +10,7 @@ from synthetic import frame_of
 from benchmark.errors import AnalysisError
 from benchmark.gate.check import GateReport, check
 from benchmark.gate.findings import Limits
+from benchmark.metrics.base import Metric
 
 ARMS = ("baseline", "jpeg")
 
@@ -38,6 +39,24 @@ def test_equal_results_pass_as_identical() -> None:
     assert [(v.codec, v.metric, v.identical) for v in report.verdicts] == [
         (codec, metric, True) for codec in ARMS for metric in ("psnr_rgb", "ms_ssim_rgb")
     ]
+
+
+def test_a_metric_where_lower_is_better_regresses_when_it_rises() -> None:
+    metric = Metric("error", "1", "1", "s", "E", "E", lambda a, b: 1.0, better="lower", identical=0.0)
+    before = results().assign(error=lambda frame: 100 - frame["psnr_rgb"])
+    for change, verdict in ((0.5, "regression"), (-0.5, "improvement")):
+        now = recoded(before, before["codec"] == "jpeg")
+        now.loc[now["codec"] == "jpeg", "error"] += change
+        report = check(now, before, metrics=[metric])
+        assert {v.codec: v.verdict for v in report.verdicts} == {"baseline": "pass", "jpeg": verdict}
+
+
+def test_a_metric_that_one_side_lacks_is_judged_inconclusive_or_left_out() -> None:
+    with_error = results().assign(error=1.0)
+    assert check(with_error, results()).verdict == "pass"
+    assert check(results(), with_error).verdict == "pass"
+    without = results().drop(columns="ms_ssim_rgb")
+    assert [v.metric for v in check(without, without).verdicts] == ["psnr_rgb", "psnr_rgb"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import harness
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -241,3 +243,55 @@ def test_a_disk_that_fills_up_keeps_what_was_written(tmp_path: Path) -> None:
         store._journal = open("/dev/full", "wb", buffering=0)  # noqa: SIM115, PTH123 (closed by the store)
         store.append([row(2)])
     assert list(read_results(tmp_path)["image"]) == ["1.png"]
+
+
+def test_results_of_version_1_read_and_are_gone_on_with(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.append([row(i, metrics={"psnr_rgb": 30.0 + i, "psnr_y": None}) for i in range(3)])
+    harness.as_version_1(tmp_path / TABLE)
+    old = json.loads(json.dumps(row(9).row())) | {
+        "psnr_rgb": 40.0,
+        "ms_ssim_rgb": None,
+        "schema_version": "1",
+    }
+    for name in ("point_name", "codec_family"):
+        del old[name]
+    (tmp_path / JOURNAL).write_bytes(json.dumps(old).encode() + b"\n")
+    for words_as_categories in (False, True):
+        frame = read_results(tmp_path, words_as_categories=words_as_categories)
+        assert frame["psnr_rgb"].tolist() == [30, 31, 32, 40]
+        assert frame[["point_name", "codec_family", "psnr_yuv"]].isna().all(axis=None)
+        assert set(frame["schema_version"]) == {"1"}
+    with Store(tmp_path) as store:
+        assert store.notes == []
+        store.append([row(1, metrics={"psnr_rgb": 50.0, "vmaf": 90.0}, point_name="QP")])
+    frame = read_results(tmp_path).set_index("image")
+    assert frame["psnr_rgb"].to_dict() == {"0.png": 30, "1.png": 50, "2.png": 32, "9.png": 40}
+    assert frame["vmaf"].dropna().to_dict() == {"1.png": 90}
+    assert frame["schema_version"].to_dict() == {"0.png": "1", "1.png": "2", "2.png": "1", "9.png": "1"}
+    assert pq.read_schema(tmp_path / TABLE).metadata[b"bench_schema_version"] == b"2"
+
+
+def test_each_metric_that_occurs_is_a_column_and_stays_one(tmp_path: Path) -> None:
+    for number, metrics in enumerate(({"psnr_rgb": 30.0}, {"of_a_package": 1.5}, {"psnr_rgb": None})):
+        with Store(tmp_path) as store:
+            store.append([row(number, metrics=metrics)])
+    frame = read_results(tmp_path)
+    assert list(frame.columns) == [*SCHEMA.names, "psnr_rgb", "of_a_package"]
+    assert frame["of_a_package"].dropna().to_dict() == {1: 1.5}
+    assert frame["psnr_rgb"].dropna().to_dict() == {0: 30}
+    assert read_results(tmp_path, ["bpp", "of_a_package", "never_measured"]).notna().sum().tolist() == [
+        3,
+        1,
+        0,
+    ]
+
+
+def test_a_table_that_is_not_of_its_version_is_refused(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.append([ROW])
+    table = pq.read_table(tmp_path / TABLE)
+    for other in (table.drop_columns(["codec"]), table.append_column("more", pa.array(["text"]))):
+        pq.write_table(other, tmp_path / TABLE)
+        with pytest.raises(StoreError, match=r"lacks columns .*--fresh"):
+            read_results(tmp_path)

@@ -88,6 +88,21 @@ def test_every_planned_row_is_measured_and_says_where_it_comes_from(tmp_path: Pa
     assert "ms_ssim_rgb" not in found[1.0, "image0.png"]
 
 
+def test_results_of_version_1_are_not_measured_again(tmp_path: Path, images: Path) -> None:
+    path = harness.write_suite(tmp_path / "s.toml", [1], images)
+    measure(parse_suite(path), tmp_path / "out")
+    harness.as_version_1(tmp_path / "out" / "results.parquet")
+    again = measure(parse_suite(path), tmp_path / "out", UnusedExecutor())
+    assert (again.reused, again.done) == (2, 0)
+    path.write_text(path.read_text().replace('"psnr_y"', '"psnr_y", "psnr_yuv"'))
+    more = measure(parse_suite(path), tmp_path / "out")
+    assert (more.reused, more.done) == (0, 2)
+    frame = read_results(tmp_path / "out")
+    assert frame["psnr_yuv"].notna().all()
+    assert set(frame["point_name"]) == {"trick"}
+    assert set(frame["codec_family"]) == {"harness:TrickCodec"}
+
+
 def test_what_is_done_is_not_done_again(tmp_path: Path, images: Path) -> None:
     path = harness.write_suite(tmp_path / "s.toml", [1], images)
     measure(parse_suite(path), tmp_path / "out")
