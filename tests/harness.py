@@ -13,8 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from benchmark.arrays import Image
 from benchmark.codecs import CodecEntry
@@ -153,6 +151,9 @@ VERSION_1 = (
 
 def as_version_1(path: Path) -> None:
     """Write the results at `path` anew, as a bench of version 1 of the schema wrote them."""
+    import pyarrow as pa  # here, for a codec of this module must not make `bench list` slow
+    import pyarrow.parquet as pq
+
     new = pq.read_table(path)
     old = {
         name: new[name] if name in new.schema.names else pa.nulls(len(new), pa.float64())
