@@ -39,8 +39,7 @@ def export(source: Source, folder: Path, variant: str) -> Path:
         )
     except OSError as error:
         raise TrainingError(
-            f"--weights {folder}: {error.strerror}; {source.name} holds the model: mend that and give "
-            f"the same command again"
+            f"--weights {folder}: {error.strerror}; {source.name} holds the model: correct that and rerun"
         ) from error
 
 

@@ -39,7 +39,7 @@ def test_from_photographs_to_a_finetuned_codec(photographs: Path, tmp_path: Path
     )
     assert f"weights: {weights}/baseline/0.01.safetensors" in shown.replace("\n", "")
     assert "step 12 of 12; loss " in shown  # off a terminal: lines, not a bar
-    assert "; held-out cost " in shown
+    assert "; hold-out cost " in shown
     assert (tmp_path / "a" / "loss.png").is_file()
 
     shown = bench(
