@@ -151,7 +151,7 @@ VERSION_1 = (
 
 def as_version_1(path: Path) -> None:
     """Write the results at `path` anew, as a bench of version 1 of the schema wrote them."""
-    import pyarrow as pa  # here, for a codec of this module must not make `bench list` slow
+    import pyarrow as pa  # the codec `trick` is of this module: it is loaded where a list of codecs is
     import pyarrow.parquet as pq
 
     new = pq.read_table(path)

@@ -14,23 +14,22 @@ from benchmark.errors import DatasetError
 from benchmark.images import FORMATS, open_checked, pixel_limit
 
 IMAGE_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in [
-        "png",
-        "jpg",
-        "jpeg",
-        "webp",
-        "tif",
-        "tiff",
-        "bmp",
-        "gif",
-        "ppm",
-        "pgm",
-        "pnm",
-        "jp2",
-        "j2k",
-        "avif",
-    ]
+    (
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".gif",
+        ".ppm",
+        ".pgm",
+        ".pnm",
+        ".jp2",
+        ".j2k",
+        ".avif",
+    )
 )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmark.arrays import F64
 from benchmark.jit import compile_kernel
-from benchmark.metrics.ms_ssim import TAPS, Plane
 
 # The Gaussian of sigma 1.5 as pytorch-msssim 1.0.0 has it, rounded to float32. Its sum is 3e-8 short of 1,
 # which shifts variances by up to 0.002: with another rounding, MS-SSIM differs by some 1e-6.
@@ -22,6 +22,7 @@ _W = (
     0.0075987582094967365,
     0.0010283803567290306,
 )
+_TAPS = len(_W)
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 # The kernels are kept small, with few arrays each: LLVM gives up vectorizing a loop over many of them.
@@ -29,7 +30,7 @@ _kernel = compile_kernel(fastmath={"contract", "reassoc", "nsz"}, error_model="n
 
 
 @_kernel
-def halve(plane: Plane) -> Plane:
+def halve(plane: F64) -> F64:
     """Return 2x2 means [ceil(H/2), ceil(W/2)] of a plane [H, W], a zero before the first of an odd side."""
     height, width = plane.shape
     odd_rows, odd_columns = height % 2, width % 2
@@ -50,11 +51,11 @@ def halve(plane: Plane) -> Plane:
 
 
 @_kernel
-def _blur_columns(plane: Plane, top: int, mean: Plane, mean_square: Plane) -> None:
+def _blur_columns(plane: F64, top: int, mean: F64, mean_square: F64) -> None:
     """Filter rows top..top+10 of `plane` and of its square vertically into two rows."""
     for j in range(plane.shape[1]):
         total, square = 0.0, 0.0
-        for k in range(TAPS):
+        for k in range(_TAPS):
             weighted = _W[k] * plane[top + k, j]
             total += weighted
             square += weighted * plane[top + k, j]
@@ -62,29 +63,29 @@ def _blur_columns(plane: Plane, top: int, mean: Plane, mean_square: Plane) -> No
 
 
 @_kernel
-def _blur_product_columns(a: Plane, b: Plane, top: int, mean_product: Plane) -> None:
+def _blur_product_columns(a: F64, b: F64, top: int, mean_product: F64) -> None:
     """Filter rows top..top+10 of the product of two planes vertically into one row."""
     for j in range(a.shape[1]):
         total = 0.0
-        for k in range(TAPS):
+        for k in range(_TAPS):
             total += _W[k] * a[top + k, j] * b[top + k, j]
         mean_product[j] = total
 
 
 @_kernel
-def _blur_row(row: Plane, out: Plane) -> None:
+def _blur_row(row: F64, out: F64) -> None:
     """Filter a row horizontally; `out` is 10 samples shorter."""
     for j in range(out.size):
         total = 0.0
-        for k in range(TAPS):
+        for k in range(_TAPS):
             total += _W[k] * row[j + k]
         out[j] = total
 
 
 @_kernel
-def local_moments(plane: Plane) -> tuple[Plane, Plane]:
+def local_moments(plane: F64) -> tuple[F64, F64]:
     """Return the local means and variances, [H - 10, W - 10], of a plane [H, W]."""
-    height, width = plane.shape[0] - TAPS + 1, plane.shape[1] - TAPS + 1
+    height, width = plane.shape[0] - _TAPS + 1, plane.shape[1] - _TAPS + 1
     means, variances = np.empty((height, width)), np.empty((height, width))
     column_mean, column_square = np.empty(plane.shape[1]), np.empty(plane.shape[1])
     for i in range(height):
@@ -97,7 +98,7 @@ def local_moments(plane: Plane) -> tuple[Plane, Plane]:
 
 
 @_kernel
-def mean_similarity(a: Plane, a_means: Plane, a_variances: Plane, b: Plane) -> tuple[float, float]:
+def mean_similarity(a: F64, a_means: F64, a_variances: F64, b: F64) -> tuple[float, float]:
     """Return the means over a plane of the contrast-structure term and of SSIM."""
     height, width = a_means.shape
     columns = np.empty((3, a.shape[1]))
@@ -116,7 +117,7 @@ def mean_similarity(a: Plane, a_means: Plane, a_variances: Plane, b: Plane) -> t
 
 @_kernel
 def _sum_similarity(
-    a_mean: Plane, a_variance: Plane, b_mean: Plane, b_mean_square: Plane, mean_product: Plane
+    a_mean: F64, a_variance: F64, b_mean: F64, b_mean_square: F64, mean_product: F64
 ) -> tuple[float, float]:
     """Return the sums over a row of the contrast-structure term and of SSIM."""
     contrast_total, ssim_total = 0.0, 0.0

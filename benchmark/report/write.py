@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.errors import StoreError, UsageError, did_you_mean
+from benchmark.metrics import METRICS
 from benchmark.report.figures import FIGURES, draw, plan
 from benchmark.report.summary import Summary
 from benchmark.report.tables.write import WRITERS, write_tables
@@ -90,7 +91,7 @@ def write_report(
                 plots = stack.enter_context(drawing).plots
             files = [*_captions(folder / "plots", plots, plot_formats)]
             files += write_tables(summary, folder / "tables", wanted)
-            remarks = [*FIGURES.faults.values()]
+            remarks = [*FIGURES.faults.values(), *METRICS.faults.values()]
             if "html" in wanted:
                 page, said = _page(
                     summary,

@@ -39,7 +39,7 @@ class LoopQuantizer:
     def __call__(self, y: Tensor, mu: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Return (y_hat, bits) of latents y given mu and sigma, all [batch, channels, length].
 
-        y_hat is the decoder's, bits (a scalar) those of the entropy coder's tables, interpolated between
+        y_hat is the decoder's, bits ([batch]) those of the entropy coder's tables, interpolated between
         neighbouring scales so that sigma has a gradient. The gradient of mu is that of the average over many
         samples: where mu moves, an index other than zero goes after the residual, so that y_hat stays where
         y is and the bits change with the index, by differences along the tables; where the index is zero, it
@@ -56,7 +56,7 @@ class LoopQuantizer:
         return y_hat, self._rate(indices, position, (y - mu) - residual)
 
     def _rate(self, indices: I32, position: Tensor, moved: Tensor) -> Tensor:
-        """Return the bits; `moved` is zero, and carries the gradient of the residual."""
+        """Return the bits, [batch]; `moved` is zero, and carries the gradient of the residual."""
         k = torch.from_numpy(indices).long().to(position.device)
         used = torch.from_numpy(self._quantizer.lattice_of(indices)).long().to(position.device)
         position = position.flatten(2).flatten(0, 1)
@@ -69,4 +69,4 @@ class LoopQuantizer:
         slope = (table[used, below, magnitude + 1] - towards_zero) / 2 * k.sign()
         step = self._settings.delta * self._quantizer.lattices
         bits = bits + slope / step * moved.flatten(2).flatten(0, 1)
-        return bits.sum()
+        return bits.reshape(len(moved), -1).sum(1)

@@ -145,14 +145,17 @@ def _shrink(pixels: Image, factor: float, least_side: int) -> Image:
 
 
 class RandomCrops:
-    """Batches of crops, a function of (seed, step): every place that a crop can take in an image is equally
-    likely, so an image's share goes by the number of its places, and half of the crops are mirrored.
+    """Batches of crops, a function of (seed, step): an image is drawn by the number of places that a crop can
+    take in it to the power `share` (1: every place is equally likely), and half of the crops are mirrored.
     """
 
-    def __init__(self, images: Sequence[Image], crop: int, batch: int, seed: int) -> None:
+    def __init__(
+        self, images: Sequence[Image], crop: int, batch: int, seed: int, *, share: float = 1.0
+    ) -> None:
         self._images, self._crop, self._batch, self._seed = images, crop, batch, seed
         places = np.array([(i.shape[0] - crop + 1) * (i.shape[1] - crop + 1) for i in images], np.float64)
-        self._cumulative = np.cumsum(places / places.sum())
+        weights = places**share
+        self._cumulative = np.cumsum(weights / weights.sum())
 
     def batch(self, step: int) -> Tensor:
         """Return the batch of `step`: float32 [batch, 3, crop, crop] in [0, 1], channels last in memory."""

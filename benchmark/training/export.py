@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from benchmark.errors import TrainingError
+from benchmark.learned.architectures.loading import lmbda_range
 from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.weights import available, write_weights
 from benchmark.training.checkpoint import check_writable
@@ -35,6 +36,7 @@ def export(source: Source, folder: Path, variant: str) -> Path:
             lmbda=source.lmbda,
             settings=source.info.settings if source.info else settings,
             provenance=source.provenance,
+            lmbda_range=lmbda_range(source.description),
             base=(base, source.lmbda) if base and source.lmbda in available(base, folder) else None,
         )
     except OSError as error:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from benchmark.errors import CodecError, TrainingError
 from benchmark.learned.architectures.base import Architecture
@@ -16,8 +14,9 @@ from benchmark.learned.quantizers import get_quantizer
 from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.training.coding import LoopQuantizer
 from benchmark.training.data import RandomCrops, load_for_training, load_held_out, split_photographs
-from benchmark.training.objective import decode, encode, forward, mean_quality
+from benchmark.training.objective import decode, encode, validate_by
 from benchmark.training.provenance import describe
+from benchmark.training.rates import Rates
 from benchmark.training.recipe import NOISE_CONTROL, FinetuneRecipe, check_crop
 from benchmark.training.rules import NOISE, Quantized
 from benchmark.training.run import CourseObserver, Run
@@ -58,21 +57,26 @@ def finetune(
     loop = Quantized(LoopQuantizer(recipe.quantizer, settings)) if settings else None
     judge = loop or Quantized(LoopQuantizer("scalar", get_quantizer("scalar").default_settings()))
 
-    crops = RandomCrops(load_for_training(split.train, recipe.crop), recipe.crop, recipe.batch, recipe.seed)
+    images = load_for_training(split.train, recipe.crop)
+    crops = RandomCrops(images, recipe.crop, recipe.batch, recipe.seed, share=recipe.share)
+    rates = Rates(network, recipe)
     held_out = load_held_out(split.held_out, device, network.image_multiple)
     low_precision = recipe.precision == "bf16"
-    check = partial(validate_quantized, network, held_out, judge, recipe, low_precision)
+    check = partial(validate_by, network, held_out, rates.validated(), judge, low_precision=low_precision)
     rate_moves = moves_rate(recipe.parts, network)
 
     run.validate_start(check)
     while run.unfinished:
         run.begin_step()
         x = crops.batch(run.course.step).to(device)
+        lmbdas = rates.of_step(run.course.step)
+        bound = network.at(lmbdas)
         with torch.no_grad():
-            latents = encode(network, x, loop or NOISE, low_precision=low_precision)
+            latents = encode(bound, x, loop or NOISE, low_precision=low_precision)
         with run.stopping_at(CodecError):  # latents beyond what the encoder takes: the prior has diverged
-            result = decode(network, x, latents, loop or NOISE, low_precision=low_precision)
-        run.descend(result.cost(recipe.lmbda) if rate_moves else recipe.lmbda * result.mse, result)
+            result = decode(bound, x, latents, loop or NOISE, low_precision=low_precision)
+        cost = result.cost if rate_moves else result.distortion
+        run.descend(cost(lmbdas.to(device), rates.weights(lmbdas).to(device)), result)
         run.record(check, progress)
     return run.last
 
@@ -126,16 +130,3 @@ def settings_for(recipe: FinetuneRecipe, start: Source) -> QuantizerSettings | N
         delta=settings.delta if recipe.delta is None else recipe.delta,
         trellis_lambda=settings.trellis_lambda if recipe.trellis_lambda is None else recipe.trellis_lambda,
     )
-
-
-def validate_quantized(
-    network: Architecture,
-    held_out: Sequence[Tensor],
-    rule: Quantized,
-    recipe: FinetuneRecipe,
-    low_precision: bool,
-) -> dict[str, float]:
-    """Return mean bpp (by the coder's tables), psnr and cost over the held-out crops."""
-    with torch.no_grad():
-        results = [forward(network, x, rule, low_precision=low_precision) for x in held_out]
-    return mean_quality(results, recipe.lmbda)

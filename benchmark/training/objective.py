@@ -16,19 +16,23 @@ PEAK_SQUARED = 255.0**2
 
 @dataclass(frozen=True)
 class RateDistortion:
-    """One forward pass: scalars (bits per pixel, mean squared error in 8-bit units) with their graph."""
+    """One forward pass: bits per pixel and mean squared error in 8-bit units, [batch], with their graph."""
 
     bpp: Tensor
     mse: Tensor
 
-    def cost(self, lmbda: float) -> Tensor:
-        """Return bpp + lmbda * mse."""
-        return self.bpp + lmbda * self.mse
+    def cost(self, lmbda: float | Tensor, weight: float | Tensor = 1.0) -> Tensor:
+        """Return the mean over the batch of weight * (bpp + lmbda * mse)."""
+        return (weight * (self.bpp + lmbda * self.mse)).mean()
+
+    def distortion(self, lmbda: float | Tensor, weight: float | Tensor = 1.0) -> Tensor:
+        """Return the mean over the batch of weight * lmbda * mse: the cost where the bits cannot change."""
+        return (weight * lmbda * self.mse).mean()
 
 
 @dataclass(frozen=True)
 class Latents:
-    """What an encoder gives of a batch: y, z_hat by a rule (None without hyper-latents), and z_hat's bits."""
+    """What an encoder gives of a batch: y, z_hat by a rule (None without hyper-latents), its bits [batch]."""
 
     y: Tensor
     z_hat: Tensor | None
@@ -41,7 +45,7 @@ def encode(network: Architecture, x: Tensor, rule: Rule, *, low_precision: bool)
         y = network.analysis(x)
         z = network.hyper_analysis(y)
     if z is None or network.entropy_bottleneck is None:
-        return Latents(y, None, y.new_zeros(()))
+        return Latents(y, None, y.new_zeros(len(y)))
     return Latents(y, *rule.hyper(network.entropy_bottleneck, z))
 
 
@@ -64,8 +68,8 @@ def decode(
         y_hat, bits = step.placed(rows, y_hat), bits + step_bits
     with _autocast(x, low_precision):
         x_hat = network.synthesis(y_hat)
-    pixels = x.shape[0] * x.shape[2] * x.shape[3]
-    return RateDistortion(bits / pixels, (x_hat - x).square().mean() * PEAK_SQUARED)
+    squared_error = (x_hat - x).square().flatten(1).mean(1)
+    return RateDistortion(bits / (x.shape[2] * x.shape[3]), squared_error * PEAK_SQUARED)
 
 
 def forward(network: Architecture, x: Tensor, rule: Rule, *, low_precision: bool) -> RateDistortion:
@@ -75,25 +79,42 @@ def forward(network: Architecture, x: Tensor, rule: Rule, *, low_precision: bool
 
 
 def validate(
-    network: Architecture, crops: Sequence[Tensor], lmbda: float, *, low_precision: bool
+    network: Architecture, crops: Sequence[Tensor], lmbdas: Sequence[float], *, low_precision: bool
 ) -> dict[str, float]:
-    """Return mean bpp (entropy estimate), psnr and cost over the held-out crops, truly rounded.
+    """Return mean bpp (entropy estimate), psnr and cost over lmbdas and held-out crops, truly rounded.
 
     The medians of the hyper-latents' densities, about which they are rounded, are brought up to date first.
     """
     network.eval()
     if network.entropy_bottleneck is not None:
         network.entropy_bottleneck._update_quantiles()
-    with torch.no_grad():
-        results = [forward(network, x, ROUND, low_precision=low_precision) for x in crops]
+    found = validate_by(network, crops, lmbdas, ROUND, low_precision=low_precision)
     network.train()
-    return mean_quality(results, lmbda)
+    return found
+
+
+def validate_by(
+    network: Architecture,
+    crops: Sequence[Tensor],
+    lmbdas: Sequence[float],
+    rule: Rule,
+    *,
+    low_precision: bool,
+) -> dict[str, float]:
+    """Return mean bpp (by `rule`), psnr and cost over lmbdas and held-out crops."""
+    qualities = []
+    with torch.no_grad():
+        for lmbda in lmbdas:
+            bound = network.at(lmbda)
+            results = [forward(bound, x, rule, low_precision=low_precision) for x in crops]
+            qualities.append(mean_quality(results, lmbda))
+    return {name: sum(q[name] for q in qualities) / len(qualities) for name in qualities[0]}
 
 
 def mean_quality(results: Sequence[RateDistortion], lmbda: float) -> dict[str, float]:
     """Return the means over images of bpp, of psnr and of cost."""
-    bpp = torch.stack([result.bpp for result in results])
-    mse = torch.stack([result.mse for result in results])
+    bpp = torch.cat([result.bpp for result in results])
+    mse = torch.cat([result.mse for result in results])
     psnr = 10 * torch.log10(PEAK_SQUARED / mse)
     return {"bpp": float(bpp.mean()), "psnr": float(psnr.mean()), "cost": float((bpp + lmbda * mse).mean())}
 

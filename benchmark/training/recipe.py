@@ -26,9 +26,12 @@ class Schedule(BaseModel):
 
     description: str
     lmbda: float = Field(gt=0, lt=10)
+    """Of the network; of a variable-rate network the one at which costs have weight 1."""
     steps: int = Field(ge=1)
     batch: int = Field(ge=1)
     crop: int = Field(ge=64)
+    share: float = Field(default=1.0, ge=0, le=1)
+    """An image is drawn by the number of places that a crop can take in it, to this power."""
     learning_rate: float = Field(gt=0, le=1)
     warmup_steps: int = Field(ge=0)
     hold: float = Field(ge=0, le=1)

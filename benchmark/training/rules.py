@@ -16,10 +16,10 @@ class Rule(Protocol):
     """How hyper-latents and latents are quantized in a forward pass, and what they cost."""
 
     def hyper(self, bottleneck: Bottleneck, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return z_hat, shaped like z, and its bits, a scalar."""
+        """Return z_hat, shaped like z, and its bits, [batch]."""
 
     def latents(self, network: Architecture, y: Tensor, mu: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """Return y_hat and its bits, a scalar, of one step: all [batch, channels, length]."""
+        """Return y_hat and its bits, [batch], of one step: the rest is [batch, channels, length]."""
 
 
 class Noise:
@@ -102,7 +102,7 @@ PROXIES: dict[str, Rule] = {"noise": NOISE, "ste": STRAIGHT_THROUGH, "mixed": MI
 
 
 def _bits(likelihood: Tensor) -> Tensor:
-    return -likelihood.log2().sum()
+    return -likelihood.log2().flatten(1).sum(1)
 
 
 def _medians(bottleneck: Bottleneck) -> Tensor:

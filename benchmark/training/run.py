@@ -109,7 +109,7 @@ class Run:
         self._optimizer.step()
         self._optimizer.zero_grad()
         self.course.step += 1
-        self.course.window.append((loss.item(), result.bpp.item(), result.mse.item()))
+        self.course.window.append((loss.item(), result.bpp.mean().item(), result.mse.mean().item()))
 
     @contextmanager
     def stopping_at(self, kind: type[BenchError]) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from benchmark.learned.architectures.loading import build, described, load_tenso
 from benchmark.training.data import RandomCrops, load_for_training, load_held_out, split_photographs
 from benchmark.training.objective import forward, validate
 from benchmark.training.provenance import describe
+from benchmark.training.rates import Rates
 from benchmark.training.recipe import TrainRecipe
 from benchmark.training.rules import PROXIES
 from benchmark.training.run import CourseObserver, Run
@@ -51,17 +53,21 @@ def train(
     about = describe(recipe, split, start, {}, device=device, network=described(network))
     run = Run(out, network, recipe, about, trained=[""], device=device)
 
-    crops = RandomCrops(load_for_training(split.train, recipe.crop), recipe.crop, recipe.batch, recipe.seed)
+    images = load_for_training(split.train, recipe.crop)
+    crops = RandomCrops(images, recipe.crop, recipe.batch, recipe.seed, share=recipe.share)
+    rates = Rates(network, recipe)
     held_out = load_held_out(split.held_out, device, network.image_multiple)
     rule = PROXIES[recipe.proxy]
     low_precision = recipe.precision == "bf16"
+    check = partial(validate, network, held_out, rates.validated(), low_precision=low_precision)
 
     while run.unfinished:
         run.begin_step()
         x = crops.batch(run.course.step).to(device)
-        result = forward(network, x, rule, low_precision=low_precision)
-        run.descend(result.cost(recipe.lmbda), result)
-        run.record(lambda: validate(network, held_out, recipe.lmbda, low_precision=low_precision), progress)
+        lmbdas = rates.of_step(run.course.step)
+        result = forward(network.at(lmbdas), x, rule, low_precision=low_precision)
+        run.descend(result.cost(lmbdas.to(device), rates.weights(lmbdas).to(device)), result)
+        run.record(check, progress)
     return run.last
 
 

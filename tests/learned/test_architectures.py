@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -14,7 +15,7 @@ import torch
 from harness import bench_in, install_package
 from tiny_model import photograph_like
 
-from benchmark.errors import BitstreamError, WeightsError
+from benchmark.errors import BitstreamError, PointError, WeightsError
 from benchmark.learned.architectures import ARCHITECTURES
 from benchmark.learned.architectures.base import Architecture, Step
 from benchmark.learned.architectures.loading import build, described, load_network, trained_state
@@ -27,7 +28,13 @@ from benchmark.training.rules import PROXIES, ROUND
 
 HERE = Path(__file__).parent
 ENTRY_POINT = "[bench.architectures]\ncheckerboard = checkerboard:Checkerboard\n"
-SIZES = {"mean-scale": {"N": 6, "M": 8, "linear_branch": True}, "checkerboard": {"N": 6, "M": 8}}
+SIZES: dict[str, dict[str, Any]] = {
+    "mean-scale": {"N": 6, "M": 8, "linear_branch": True},
+    "checkerboard": {"N": 6, "M": 8},
+    "patch": {
+        "fine": 4, "coarse": 8, "blocks": (1, 1), "N": 6, "features": 8, "hidden": 8, "groups": (2, 3, 4),
+    },
+}  # fmt: skip
 """The smallest of each architecture; one that is missing here fails the contract."""
 
 
@@ -233,6 +240,40 @@ def test_an_architecture_of_another_package_is_trained_finetuned_and_run_in_a_su
     bench_in(site, "report", "mine", "--format", "csv", "--anchor", "jpeg")
     assert "mine-tcq8" in (tmp_path / "reports/mine/tables/curves.csv").read_text()
     bench_in(site, "calibrate", "plain", "--data", "photographs", "--weights", "W", "--quantizer", "rdoq")
+
+
+def test_one_network_serves_many_rates_and_its_streams_say_which() -> None:
+    network = small("patch")
+    image = photograph_like(128, 128)
+    sizes, errors = [], []
+    for lmbda in (0.0018, 0.01, 0.0483):
+        model = CodingModel(network.at(lmbda), "c0ffee" * 10 + "beef")
+        stream = pack(model.encode(image, "scalar", QuantizerSettings(1.0)).container)
+        header = unpack(stream).header
+        assert header.lmbda == np.float32(lmbda)
+        again = CodingModel(network.at(header.lmbda), "c0ffee" * 10 + "beef")
+        decoded = again.decode(unpack(stream))
+        assert np.array_equal(decoded, model.decode(unpack(stream)))
+        sizes.append(len(stream))
+        errors.append(float(((decoded.astype(float) - image) ** 2).mean()))
+    assert sizes == sorted(sizes)
+    assert errors == sorted(errors, reverse=True)
+    with pytest.raises(PointError, match=r"serves 0\.0018 to 0\.0483"):
+        network.at(0.1)
+
+
+def test_each_image_of_a_batch_has_its_own_rate() -> None:
+    network = small("patch").eval()
+    x = torch.rand(3, 3, 64, 64)
+    lmbdas = torch.tensor([0.0018, 0.01, 0.0483])
+    with torch.no_grad():
+        together = forward(network.at(lmbdas), x, ROUND, low_precision=False)
+        alone = [
+            forward(network.at(float(r)), x[i : i + 1], ROUND, low_precision=False)
+            for i, r in enumerate(lmbdas)
+        ]
+    torch.testing.assert_close(together.bpp, torch.cat([each.bpp for each in alone]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together.mse, torch.cat([each.mse for each in alone]), rtol=1e-4, atol=1e-3)
 
 
 def test_settings_of_the_quantizer_reach_every_step() -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from harness import bench_in, doc_block, install_package
 
+import benchmark
 from benchmark.arrays import Image
 from benchmark.errors import BenchError, UsageError
 from benchmark.metrics import DEFAULT, METRICS, in_figures
@@ -71,6 +72,15 @@ def test_a_metric_leaves_the_images_as_they_are(name: str) -> None:
     METRICS.find(name).compute(image, other)
     assert np.array_equal(image, kept[0])
     assert np.array_equal(other, kept[1])
+
+
+def test_metrics_are_named_nowhere_but_in_their_room() -> None:
+    package = Path(benchmark.__file__).parent
+    suffixes = {".py", ".js", ".j2", ".json"}
+    rooms = [path for path in package.rglob("*") if path.suffix in suffixes and "metrics" not in path.parts]
+    assert len(rooms) > 100
+    named = {path: name for path in rooms for name in METRICS.builtin if name in path.read_text()}
+    assert not named
 
 
 def test_there_is_a_metric_to_show() -> None:

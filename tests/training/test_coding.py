@@ -30,6 +30,7 @@ def test_values_are_the_decoders_and_bits_the_coders(name: str) -> None:
     quantizer = get_quantizer(name)
     settings = quantizer.default_settings()
     y_hat, bits = LoopQuantizer(name, settings)(y, mu, sigma)
+    bits = bits.sum()
     rows = (y - mu).flatten(2).flatten(0, 1).numpy()
     indices = quantizer.quantize(rows, index, settings)
     expected = mu + torch.from_numpy(quantizer.dequantize(indices, index, settings)).view(SHAPE)
@@ -45,10 +46,10 @@ def test_the_gradient_of_sigma_is_that_of_the_bits(name: str) -> None:
     y, mu, sigma, _ = latents()
     loop = LoopQuantizer(name, get_quantizer(name).default_settings())
     sigma = (sigma * 1.02).requires_grad_()
-    loop(y, mu, sigma)[1].backward()  # type: ignore[no-untyped-call]
+    loop(y, mu, sigma)[1].sum().backward()  # type: ignore[no-untyped-call]
     assert sigma.grad is not None
     with torch.no_grad():
-        up, down = (float(loop(y, mu, sigma * (1 + sign * 1e-2))[1]) for sign in (1, -1))
+        up, down = (float(loop(y, mu, sigma * (1 + sign * 1e-2))[1].sum()) for sign in (1, -1))
         expected = float((sigma.grad * sigma * 1e-2).sum())
     assert abs(expected) > 1
     assert (up - down) / 2 == pytest.approx(expected, rel=0.05)
@@ -58,8 +59,8 @@ def test_too_wide_a_sigma_costs_bits_and_the_gradient_says_so() -> None:
     y, mu, sigma, _ = latents()
     loop = LoopQuantizer("tcq8", get_quantizer("tcq8").default_settings())
     wide = (3 * sigma).requires_grad_()
-    bits = loop(y, mu, wide)[1]
-    assert float(bits.detach()) > 1.1 * float(loop(y, mu, sigma)[1])
+    bits = loop(y, mu, wide)[1].sum()
+    assert float(bits.detach()) > 1.1 * float(loop(y, mu, sigma)[1].sum())
     bits.backward()  # type: ignore[no-untyped-call]
     assert wide.grad is not None and float(wide.grad.sum()) > 0
 
@@ -74,6 +75,7 @@ def test_the_gradient_of_mu_is_that_of_coding_anew(name: str, scale: int) -> Non
     loop = LoopQuantizer(name, get_quantizer(name).default_settings())
     mu = torch.full_like(y, 0.5 * sigma).requires_grad_()  # too large: the right mean is 0
     y_hat, bits = loop(y, mu, wide)
+    bits = bits.sum()
     (slope,) = torch.autograd.grad(bits, mu, retain_graph=True)
     (follows,) = torch.autograd.grad(y_hat.sum(), mu)
     with torch.no_grad():
@@ -86,6 +88,6 @@ def test_the_gradient_of_mu_is_that_of_coding_anew(name: str, scale: int) -> Non
 
 def test_settings_reach_the_search() -> None:
     y, mu, sigma, _ = latents()
-    few = LoopQuantizer("tcq8", QuantizerSettings(0.6, 10.0))(y, mu, sigma)[1]
-    many = LoopQuantizer("tcq8", QuantizerSettings(0.6, 0.01))(y, mu, sigma)[1]
+    few = LoopQuantizer("tcq8", QuantizerSettings(0.6, 10.0))(y, mu, sigma)[1].sum()
+    many = LoopQuantizer("tcq8", QuantizerSettings(0.6, 0.01))(y, mu, sigma)[1].sum()
     assert float(few) < 0.8 * float(many)

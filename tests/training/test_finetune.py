@@ -17,8 +17,8 @@ from benchmark.training.checkpoint import read_checkpoint
 from benchmark.training.coding import LoopQuantizer
 from benchmark.training.data import load_held_out, split_photographs
 from benchmark.training.export import check_destination, export
-from benchmark.training.finetune import finetune, validate_quantized
-from benchmark.training.objective import encode
+from benchmark.training.finetune import finetune
+from benchmark.training.objective import encode, validate_by
 from benchmark.training.recipe import FinetuneRecipe, TrainRecipe, load_recipe
 from benchmark.training.rules import Quantized
 from benchmark.training.sources import open_source
@@ -215,9 +215,7 @@ def test_calibration_finds_settings_better_than_the_defaults(
     assert found.quality["cost"] == min(cost for _, cost in tried) < tried[0][1]
     assert 0.05 < found.settings.delta < 3
     loaded = load_recipe(FinetuneRecipe, recipe, quantizer="rdoq")
-    again = validate_quantized(
-        network, held_out, Quantized(LoopQuantizer("rdoq", found.settings)), loaded, True
-    )
+    again = validate_by(network, held_out, Quantized(LoopQuantizer("rdoq", found.settings)), loaded, True)
     assert again == pytest.approx(found.quality)
     with pytest.raises(TrainingError, match="calibrated are: rdoq, tcq4, tcq8"):
         calibrate(network, 0.01, held_out, "scalar")

@@ -36,6 +36,11 @@ def build(description: Mapping[str, Any]) -> Architecture:
         raise WeightsError(f"{kind.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
+def lmbda_range(description: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the rates that networks of a description serve; None for a single one. Raises as `build`."""
+    return build(description).lmbda_range
+
+
 def load_network(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> Architecture:
     """Return the network of a description with the tensors `state`, in eval mode.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -25,9 +25,6 @@ from benchmark.learned.exact.strips import (
 )
 from benchmark.learned.exact.winograd import Down, Up
 
-if TYPE_CHECKING:
-    from benchmark.learned.architectures.base import Architecture
-
 _STRIP_LATENTS = 8
 """Latent rows at once. The decoder's sums may depend on it in the last bit: it is part of the format."""
 
@@ -45,10 +42,18 @@ class Transforms(Protocol):
         """Return the image, uint8 [height, width, 3], of latents float32 [M, h, w]."""
 
 
+class Network(Protocol):
+    """What `WholeImage` runs: an architecture's transforms (see `Architecture`)."""
+
+    def analysis(self, x: Tensor) -> Tensor: ...  # noqa: D102 (as Architecture has them)
+    def hyper_analysis(self, y: Tensor) -> Tensor | None: ...  # noqa: D102
+    def synthesis(self, y_hat: Tensor) -> Tensor: ...  # noqa: D102
+
+
 class WholeImage:
     """The network as it is, on the whole image and one thread: memory grows with the image."""
 
-    def __init__(self, network: Architecture) -> None:
+    def __init__(self, network: Network) -> None:
         self._network = network
 
     @torch.inference_mode()
