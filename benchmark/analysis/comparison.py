@@ -179,7 +179,7 @@ def _mixed(codec: CodecGrid, anchor: CodecGrid) -> bool:
 
 
 def _shares_points(codec: CodecGrid, anchor: CodecGrid) -> bool:
-    """Whether equal points are equal settings: quality 50 of JPEG is not WebP's, but arms share lambdas."""
+    """Whether equal points are equal settings: quality 50 of JPEG is not of WebP, variants share lambdas."""
     related = codec.family == anchor.family or codec.codec_id == anchor.codec_id
     return related and np.array_equal(codec.points, anchor.points)
 

@@ -187,7 +187,7 @@ class TrainingProgress:
         caption = f"loss {course.losses[-1]['loss']:.4f}"
         if course.validations:
             last = course.validations[-1]
-            caption += f"; held-out cost {last['cost']:.4f}, {last['bpp']:.4f} bpp, {last['psnr']:.2f} dB"
+            caption += f"; hold-out cost {last['cost']:.4f}, {last['bpp']:.4f} bpp, {last['psnr']:.2f} dB"
         self._bar.caption = caption
         self._bar.update(self._task, completed=course.step, total=steps)
         if not err.is_terminal:
@@ -195,7 +195,7 @@ class TrainingProgress:
 
     def _log(self, course: Course, steps: int, caption: str) -> None:
         now = time.monotonic()
-        if self._first_step is None:  # a training that goes on: the time left is told from what is seen now
+        if self._first_step is None:  # a resumed training: the time left is estimated from the steps seen now
             self._first_step, self._start, self._validations = course.step, now, len(course.validations)
             left = ""
         else:
@@ -241,8 +241,8 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
         say(f"{outcome.done} measured, {outcome.reused} reused, {outcome.failed} failed; results in {folder}")
     for reason, count in outcome.reasons.most_common(10):
         warn(f"{count} x {reason}")
-    for label, reason in outcome.given_up.items():
-        warn(f"gave up on codec {label!r}: {reason}; the same command tries it again")
+    for label, reason in outcome.dropped.items():
+        warn(f"codec {label!r} is dropped: {reason}; rerun to resume")
     if codecs.unavailable:
         warn(f"skipped, not available: {', '.join(codecs.unavailable)} (`bench doctor` says how to get them)")
     elsewhere = "" if folder.parent == Path("results") else f" --results {folder.parent}"

@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from benchmark.gate.check import GateReport
 
-reference_app = typer.Typer(help="Results of record.", no_args_is_help=True)
+reference_app = typer.Typer(help="Manage the results of record.", no_args_is_help=True)
 
 
 class Format(StrEnum):
@@ -32,29 +32,32 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    suite: Annotated[str, typer.Argument(help="The suite whose results are checked.")],
+    suite: Annotated[str, typer.Argument(help="The suite to check.")],
     *,
     against: Annotated[
         str, typer.Option(help="The reference: a results folder, a parquet file, or git:REVISION.")
     ],
-    results: Annotated[
-        Path, typer.Option(help="The folder that holds a folder of results per suite.")
-    ] = Path("results"),
+    results: Annotated[Path, typer.Option(help="The folder of results, one subfolder per suite.")] = Path(
+        "results"
+    ),
     max_regression: Annotated[
-        float, typer.Option(min=0, help="Percent of BD-rate that a codec may get worse.")
+        float, typer.Option(min=0, help="Highest BD-rate in percent that still passes.")
     ] = 0.5,
     metric: Annotated[list[str] | None, typer.Option(help="Judge by this metric; repeatable.")] = None,
     max_slowdown: Annotated[
         float | None,
-        typer.Option(min=0, help="Fail a codec that is slower by more percent; else noted at 25."),
+        typer.Option(min=0, help="Fail codecs slower by more percent; without, above 25 is noted."),
     ] = None,
     allow_inconclusive: Annotated[
-        bool, typer.Option(help="Exit with 0, not 3, if it cannot be told.")
+        bool, typer.Option(help="Treat inconclusive as pass: exit code 0, not 3.")
     ] = False,
-    format_: Annotated[Format, typer.Option("--format", help="How to report.")] = Format.terminal,
+    format_: Annotated[Format, typer.Option("--format", help="Format of the report.")] = Format.terminal,
     out: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
 ) -> None:
-    """Check results against a reference. Exit codes: 0 pass, 1 regression, 2 bad input, 3 inconclusive."""
+    """Compare results with a reference; fail on a regression.
+
+    Exit codes: 0 pass or improvement, 1 regression, 2 bad input, 3 inconclusive.
+    """
     from benchmark.gate.check import check as compare_results
     from benchmark.gate.findings import Limits
     from benchmark.gate.reference import load_reference
@@ -101,18 +104,23 @@ def _write(report: GateReport, format_: Format, out: Path | None) -> None:
 
 @reference_app.command()
 def update(
-    suite: Annotated[str, typer.Argument(help="The suite whose run is promoted.")],
+    suite: Annotated[str, typer.Argument(help="The suite whose results become the results of record.")],
     *,
-    message: Annotated[str, typer.Option("--message", "-m", help="Why the results of record change.")],
-    results: Annotated[
-        Path, typer.Option(help="The folder that holds a folder of results per suite.")
-    ] = Path("results"),
+    message: Annotated[
+        str, typer.Option("--message", "-m", help="Why the results of record change; kept with them.")
+    ],
+    results: Annotated[Path, typer.Option(help="The folder of results, one subfolder per suite.")] = Path(
+        "results"
+    ),
     to: Annotated[Path, typer.Option(help="The folder of results of record.")] = Path("results/reference"),
     allow_removed: Annotated[
-        bool, typer.Option(help="Drop what the record has and the run lacks: codecs, points, images.")
+        bool, typer.Option(help="Remove codecs, points and images that the new results lack.")
     ] = False,
 ) -> None:
-    """Make a complete run the results of record; partial or failed runs are refused."""
+    """Make complete results the results of record.
+
+    Results that are partial or hold failed evaluations are refused.
+    """
     from benchmark.gate.reference import promote
 
     done = promote(suite, results / suite, message, to, allow_removed=allow_removed)

@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
-    """List what there is, by the names that suites and commands use."""
+    """List codecs, suites, datasets or metrics by name."""
     rows = {"codecs": _codecs, "suites": _suites, "datasets": _datasets, "metrics": _metrics}[kind]
     _print_columns(rows())
 
@@ -83,12 +83,17 @@ def _print_columns(rows: Iterable[Sequence[str]]) -> None:
 
 
 def doctor(
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets lie (else BENCH_DATA_DIR).")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The folder of datasets; BENCH_DATA_DIR by default.")
+    ] = None,
 ) -> None:
-    """Say what is usable on this machine, in which version, and how to get what is missing."""
+    """Show which codecs and datasets are usable here.
+
+    Gives versions, and how to get what is missing.
+    """
     typer.echo("Codecs")
     _print_columns(_codec_health())
-    typer.echo("\nData sets")
+    typer.echo("\nDatasets")
     _print_columns(_dataset_health(data_dir))
     typer.echo("\nMachine")
     _print_columns(_machine())
@@ -122,7 +127,7 @@ def _dataset_health(data_dir: Path | None) -> Iterable[Sequence[str]]:
         if counts[best]:
             yield state, name, f"{counts[best]} of {len(manifest.images)} images in {best}"
         else:
-            yield state, name, f"not on this machine; `bench fetch {name}` downloads the set"
+            yield state, name, f"not on this machine; `bench fetch {name}` downloads it"
 
 
 def _machine() -> Iterable[Sequence[str]]:
@@ -144,8 +149,11 @@ def _machine() -> Iterable[Sequence[str]]:
     yield "  machine", f"{facts['machine']} (times compare only between equal ones)"
 
 
-def fetch(name: Annotated[str, typer.Argument(help="A data set (`bench list datasets`).")]) -> None:
-    """Download a data set unless it is here already, check it, and say where it lies."""
+def fetch(name: Annotated[str, typer.Argument(help="A dataset (`bench list datasets`).")]) -> None:
+    """Download and check a dataset, unless it is here.
+
+    Prints the folder.
+    """
     from benchmark.cli.display import download
     from benchmark.data import find as datasets
 

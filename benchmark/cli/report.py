@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-Results = Annotated[Path, typer.Option(help="The folder that holds a folder of results per suite.")]
+Results = Annotated[Path, typer.Option(help="The folder of results, one subfolder per suite.")]
 Averaging = Annotated[str, typer.Option(help="per_image, mean_mse (PSNR of the mean MSE) or pixel_weighted.")]
 Mixed = Annotated[
-    bool, typer.Option(help="Compare although protocols, versions or options of the rows differ.")
+    bool, typer.Option(help="Compare even if protocols, versions or options of the rows differ.")
 ]
 
 
@@ -33,33 +33,37 @@ def report(
     *,
     anchor: Annotated[
         str | None,
-        typer.Option(help="Codec to compare with; the suite's first one that has results by default."),
+        typer.Option(help="Codec to compare with; by default the suite's first that has results."),
     ] = None,
     format: Annotated[
         list[str] | None,
-        typer.Option(help="Only pdf, svg, png, markdown, latex, csv, parquet or html; repeatable."),
+        typer.Option(help="Write only pdf, svg, png, markdown, latex, csv, parquet or html; repeatable."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write; reports/SUITE by default.")] = None,
     results: Results = Path("results"),
     codec: Annotated[
         list[str] | None,
-        typer.Option(help="Only this codec, and the anchor where --anchor names one; repeatable."),
+        typer.Option(help="Include only this codec (and the --anchor); repeatable."),
     ] = None,
     published: Annotated[
         list[str] | None,
-        typer.Option(help="Published curve to draw (`bench verify --list`); repeatable; `none` for none."),
+        typer.Option(
+            help="Include this published curve (`bench verify --list`); repeatable; `none` for none."
+        ),
     ] = None,
     averaging: Averaging = "per_image",
     allow_mixed: Mixed = False,
     max_bpp: Annotated[
         float | None, typer.Option(min=0.01, help="Where the rate axis of RD plots ends.")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets lie (else BENCH_DATA_DIR).")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The folder of datasets; BENCH_DATA_DIR by default.")
+    ] = None,
     inline_images: Annotated[
         bool, typer.Option(help="Put kept images into the page instead of beside it.")
     ] = False,
 ) -> None:
-    """Write plots, tables and a page of a suite's results, and print the BD-rate tables."""
+    """Write plots, tables and a page of a suite's results."""
     from benchmark.cli import display
     from benchmark.report import read as request
     from benchmark.report import write
@@ -98,8 +102,8 @@ def compare(
         str, typer.Argument(help="What A is compared with: a codec, a published curve, or results.")
     ],
     *,
-    suite: Annotated[str, typer.Option(help="The suite whose results to compare codecs of.")] = "kodak",
-    codec: Annotated[str | None, typer.Option(help="The codec to compare between two result sets.")] = None,
+    suite: Annotated[str, typer.Option(help="The suite of the two codecs.")] = "kodak",
+    codec: Annotated[str | None, typer.Option(help="The codec to compare in two result sets.")] = None,
     metric: Annotated[
         list[str] | None, typer.Option(help="Compare by this metric (`bench list metrics`); repeatable.")
     ] = None,
@@ -107,7 +111,10 @@ def compare(
     averaging: Averaging = "per_image",
     allow_mixed: Mixed = False,
 ) -> None:
-    """Compare two codecs of one suite, or one codec in two result sets: negative is fewer bits in A."""
+    """Compare two codecs, or one codec in two result sets.
+
+    A negative BD-rate means that A needs fewer bits.
+    """
     from benchmark.cli import display
     from benchmark.report import comparing
     from benchmark.report import read as request
@@ -127,13 +134,13 @@ def verify(
     suite: Annotated[
         str, typer.Argument(help="A suite's name, a results folder, or a results parquet file.")
     ] = "kodak",
-    codec: Annotated[list[str] | None, typer.Option(help="Only this codec; repeatable.")] = None,
+    codec: Annotated[list[str] | None, typer.Option(help="Include only this codec; repeatable.")] = None,
     results: Results = Path("results"),
     list_: Annotated[
         bool, typer.Option("--list", help="List the published curves that ship with bench.")
     ] = False,
 ) -> None:
-    """Compare what was measured here with the published figure of the same codec, point by point."""
+    """Compare results with published figures, point by point."""
     from benchmark.cli import display
     from benchmark.report import read as request
     from benchmark.report import verifying

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmark.runs.cluster import ClusterExecutor
     from benchmark.runs.workers import LocalExecutor
 
-run_app = typer.Typer(help="Measure.", no_args_is_help=True)
+run_app = typer.Typer(help="Measure the codecs of a suite.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -29,34 +29,48 @@ def register(app: typer.Typer) -> None:
 def suite(
     name: Annotated[str, typer.Argument(help="A built-in suite (`bench list suites`), or a TOML file.")],
     *,
-    codec: Annotated[list[str] | None, typer.Option(help="Only this codec of the suite; repeatable.")] = None,
-    image: Annotated[list[str] | None, typer.Option(help="Only this image: name, stem or glob.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Evaluations at once.")] = 1,
-    out: Annotated[Path, typer.Option(help="The folder that holds a folder of results per suite.")] = Path(
+    codec: Annotated[
+        list[str] | None, typer.Option(help="Include only this codec of the suite; repeatable.")
+    ] = None,
+    image: Annotated[
+        list[str] | None, typer.Option(help="Include only this image: name, stem or glob; repeatable.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Evaluations to run in parallel.")] = 1,
+    out: Annotated[Path, typer.Option(help="The folder of results, one subfolder per suite.")] = Path(
         "results"
     ),
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets lie (else BENCH_DATA_DIR).")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The folder of datasets; BENCH_DATA_DIR by default.")
+    ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Seconds that one evaluation may take, loading the codec aside."),
+        typer.Option(min=0.001, help="Time limit of one evaluation in seconds, without loading."),
     ] = None,
     fresh: Annotated[
         bool,
         typer.Option(
-            help="Measure all anew, old results are moved to _previous/; with --codec or --image, "
-            "replace those rows alone."
+            help="Do not resume: measure everything again, old results move to _previous/; with --codec "
+            "or --image, replace only those rows."
         ),
     ] = False,
     keep: Annotated[
-        bool, typer.Option(help="Keep bitstreams and decoded images, in _kept/; rows without are made anew.")
+        bool,
+        typer.Option(help="Keep bitstreams and decoded images in _kept/; measure rows that lack them again."),
     ] = False,
-    strict: Annotated[bool, typer.Option(help="A codec that is not available is an error.")] = False,
+    strict: Annotated[
+        bool, typer.Option(help="Fail, instead of skipping, if a codec is not available.")
+    ] = False,
     allow_partial: Annotated[
-        bool, typer.Option(help="Run although images of the dataset are missing.")
+        bool, typer.Option(help="Run even if images of the dataset are missing.")
     ] = False,
     scheduler: Annotated[str | None, typer.Option(help="Run on a Dask cluster: tcp://HOST:8786.")] = None,
 ) -> None:
-    """Measure every codec of a suite at every point on every image, but for what is measured already."""
+    """Run a suite, skipping completed evaluations.
+
+    Every codec of the suite is measured at every operating point on every image. Each result is stored before
+    the next evaluation starts, so an interrupted run resumes where it stopped. A codec that keeps failing is
+    dropped; rerun to resume.
+    """
     from benchmark.cli import display
     from benchmark.data.find import find_dataset
     from benchmark.results.plan import write_plan
@@ -101,10 +115,10 @@ def suite(
                     progress=progress,
                 )
     except KeyboardInterrupt:
-        again = "goes on from here"
+        again = "rerun to resume"
         if fresh:
-            again = "measures these rows again" if some else f"without --fresh {again}"
-        display.warn(f"results so far are in {folder}; the same command {again}")
+            again = "rerun to measure these rows again" if some else "rerun without --fresh to resume"
+        display.warn(f"results so far are in {folder}; {again}")
         raise
     display.summary(folder, chosen, outcome, codecs)
     if outcome.failed:
@@ -124,11 +138,11 @@ def _executor(scheduler: str | None, jobs: int, timeout: float | None) -> LocalE
 
 def encode(
     codec: Annotated[str, typer.Argument(help="A codec (`bench list codecs`).")],
-    point: Annotated[float, typer.Argument(help="The operating point: quality, QP, lmbda.")],
+    point: Annotated[float, typer.Argument(help="The operating point: a quality, QP or lmbda.")],
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
 ) -> None:
-    """Encode an image into a file that `bench decode` can read without being told the codec."""
+    """Encode an image into a file that names its codec."""
     from benchmark.codecs import container
     from benchmark.images import load_image
 
@@ -153,7 +167,7 @@ def decode(
         str | None, typer.Option(help="IN is a bare stream of this codec, as --keep writes.")
     ] = None,
 ) -> None:
-    """Decode a file that `bench encode` wrote, or with --codec a bare bitstream, to PNG."""
+    """Decode a file of `bench encode`, or a bare bitstream, to PNG."""
     from benchmark.codecs import container
     from benchmark.images import save_png
 

@@ -1,4 +1,4 @@
-"""Commands that make models: train, finetune, calibrate."""
+"""Commands that make models: train, finetune, calibrate, import."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from benchmark.training.data import Split
 
 Data = Annotated[Path, typer.Option("--data", help="A folder of photographs; never one of the test sets.")]
-Out = Annotated[Path, typer.Option("--out", help="The training's folder; the same call resumes from it.")]
+Out = Annotated[Path, typer.Option("--out", help="The training's folder; rerun to resume from it.")]
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of torch.")]
-Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Instead of the recipe's.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Overrides the recipe's.")]
 FromLmbda = Annotated[
     float | None, typer.Option("--from-lmbda", help="The lmbda of a plain state dict given as --from.")
 ]
 Weights = Annotated[
-    Path | None, typer.Option("--weights", help="At the end, add the model to this weights folder (--arm).")
+    Path | None, typer.Option("--weights", help="Add the trained model to this weights folder (--variant).")
 ]
 
 
@@ -39,15 +39,15 @@ def train(
     recipe: Annotated[str, typer.Option(help="A recipe of the package, or a TOML file.")] = "baseline",
     from_: Annotated[str | None, typer.Option("--from", help="A model to start from.")] = None,
     from_lmbda: FromLmbda = None,
-    lmbda: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
+    lmbda: Annotated[float | None, typer.Option(help="Overrides the recipe's.")] = None,
     steps: Steps = None,
-    proxy: Annotated[str | None, typer.Option(help="noise, ste or mixed, instead of the recipe's.")] = None,
+    proxy: Annotated[str | None, typer.Option(help="noise, ste or mixed; overrides the recipe's.")] = None,
     device: Device = "cpu",
     threads: Threads = None,
     weights: Weights = None,
-    arm: Annotated[str, typer.Option(help="The arm's name in the weights folder.")] = "baseline",
+    variant: Annotated[str, typer.Option(help="The name of the model in the weights folder.")] = "baseline",
 ) -> None:
-    """Train a mean-scale hyperprior end to end (the paper's first step)."""
+    """Train a network end to end (the paper's first step)."""
     from benchmark.cli import display
     from benchmark.training.export import check_destination
     from benchmark.training.recipe import TrainRecipe, load_recipe
@@ -58,10 +58,10 @@ def train(
     loaded = load_recipe(TrainRecipe, recipe, lmbda=lmbda, steps=steps, proxy=proxy)
     start = open_source(from_, from_lmbda) if from_ else None
     if weights is not None:
-        check_destination(weights, arm, None)
+        check_destination(weights, variant, None)
     with display.TrainingProgress() as progress:
         last = run_training(loaded, data, out, start=start, device=device, progress=progress)
-    finish(last, weights, arm)
+    finish(last, weights, variant)
 
 
 def finetune(
@@ -75,7 +75,7 @@ def finetune(
         str | None, typer.Option(help="scalar, rdoq, tcq4, tcq8, tcq8-expanded, ...; noise: the control.")
     ] = None,
     parts: Annotated[
-        str | None, typer.Option(help="What is retrained: g_s, g_s+h_s, or layers: g_s.6.")
+        str | None, typer.Option(help="Parts of the architecture to retrain: g_s, g_s+h_s, or layers: g_s.6.")
     ] = None,
     recipe: Annotated[str, typer.Option(help="A recipe of the package, or a TOML file.")] = "finetune",
     from_lmbda: FromLmbda = None,
@@ -83,47 +83,52 @@ def finetune(
     device: Device = "cpu",
     threads: Threads = None,
     weights: Weights = None,
-    arm: Annotated[
-        str | None, typer.Option(help="The arm's name in the weights folder, such as finetuned-tcq.")
+    variant: Annotated[
+        str | None, typer.Option(help="The name of the model in the weights folder, such as finetuned-tcq.")
     ] = None,
 ) -> None:
-    """Retrain the decoder on truly quantized latents (the paper's second step)."""
+    """Retrain a decoder on quantized latents (its second step)."""
     from benchmark.cli import display
     from benchmark.errors import UsageError
     from benchmark.training.data import split_photographs
     from benchmark.training.export import check_destination
-    from benchmark.training.finetune import base_arm
+    from benchmark.training.finetune import base_variant
     from benchmark.training.finetune import finetune as run_finetuning
     from benchmark.training.recipe import FinetuneRecipe, load_recipe
     from benchmark.training.sources import open_source
 
     settle(device, threads)
-    if (weights is None) != (arm is None):
-        raise UsageError("--weights and --arm go together: a folder, and the name of the arm in it")
+    if (weights is None) != (variant is None):
+        raise UsageError("--weights and --variant go together: a folder, and the name of the model in it")
     start = open_source(from_, from_lmbda)
     loaded = load_recipe(
         FinetuneRecipe, recipe, {"lmbda": start.lmbda}, quantizer=quantizer, parts=parts, steps=steps
     )
-    if weights is not None and arm is not None:
-        check_destination(weights, arm, base_arm(start))
+    if weights is not None and variant is not None:
+        check_destination(weights, variant, base_variant(start))
     warn_of_other_data(data, split_photographs(data), start.provenance, from_)
     with display.TrainingProgress() as progress:
         last = run_finetuning(loaded, start, data, out, device=device, progress=progress)
-    finish(last, weights, arm)
+    finish(last, weights, variant)
 
 
 def calibrate(
-    arm: Annotated[str, typer.Argument(help="The arm whose settings are chosen, such as baseline.")],
+    variant: Annotated[str, typer.Argument(help="The variant to calibrate, such as baseline.")],
     data: Data,
     *,
-    lmbda: Annotated[list[float] | None, typer.Option(help="Only these; by default all that exist.")] = None,
-    quantizer: Annotated[list[str] | None, typer.Option(help="By default all that are calibrated.")] = None,
+    lmbda: Annotated[list[float] | None, typer.Option(help="Only these; all by default.")] = None,
+    quantizer: Annotated[
+        list[str] | None, typer.Option(help="Only these; by default all that have settings to choose.")
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="The weights folder; by default the one in use.")
     ] = None,
     threads: Threads = None,
 ) -> None:
-    """Choose Delta and trellis lambda per model on held-out photographs, and store them with the weights."""
+    """Choose each quantizer's settings on hold-out photographs.
+
+    Delta and the trellis lambda of every model are stored with its weights.
+    """
     from benchmark.cli import display
     from benchmark.errors import UsageError
     from benchmark.learned.quantizers import calibrated
@@ -137,15 +142,17 @@ def calibrate(
     if unknown := sorted(set(quantizer or ()) - set(calibrated())):
         raise UsageError(f"--quantizer {unknown[0]}: calibrated are {', '.join(calibrated())}")
     folder = weights or weights_folder()
-    points = lmbda or available(arm, folder)
+    points = lmbda or available(variant, folder)
     if not points:
-        raise UsageError(f"no weights for arm {arm!r} in {folder}; train some, or give another --weights")
+        raise UsageError(
+            f"no weights for variant {variant!r} in {folder}; train some, or give another --weights"
+        )
     check_writable(folder, "--weights")
     split = split_photographs(data)
     networks = {}
     for point in points:
-        networks[point], info = load_model(arm, point, folder)
-        warn_of_other_data(data, split, info.provenance, f"{arm} {point:g}")
+        networks[point], info = load_model(variant, point, folder)
+        warn_of_other_data(data, split, info.provenance, f"{variant} {point:g}")
     multiple = max(network.image_multiple for network in networks.values())
     held_out = load_held_out(split.held_out, "cpu", multiple)
     models = [(point, name) for point in points for name in quantizer or calibrated()]
@@ -154,11 +161,11 @@ def calibrate(
         for done, (point, name) in enumerate(models, start=1):
             found = choose(networks[point], point, held_out, name, progress=lambda *_: bars.advance(task))
             bars.update(task, completed=done * EVALUATIONS)
-            update_settings(folder, arm, point, {name: found.settings})
+            update_settings(folder, variant, point, {name: found.settings})
             quality = ", ".join(f"{key} {value:.4f}" for key, value in found.quality.items())
             display.say(
-                f"{arm} {point:g} {name}: delta {found.settings.delta:g}, "
-                f"trellis lambda {found.settings.trellis_lambda:g}; held-out {quality}"
+                f"{variant} {point:g} {name}: delta {found.settings.delta:g}, "
+                f"trellis lambda {found.settings.trellis_lambda:g}; hold-out {quality}"
             )
 
 
@@ -167,15 +174,18 @@ def import_model(
         str, typer.Argument(help="Checkpoint, weights, state dict or compressai:mbt2018-mean:3.")
     ],
     weights: Annotated[Path, typer.Option(help="The weights folder to add the model to.")],
-    arm: Annotated[str, typer.Option(help="The arm's name in the weights folder.")],
+    variant: Annotated[str, typer.Option(help="The name of the model in the weights folder.")],
     *,
     from_lmbda: Annotated[float | None, typer.Option(help="The lmbda of a plain state dict.")] = None,
 ) -> None:
-    """Add a trained model to a weights folder, for codecs, calibration and finetuning to start from."""
+    """Add a trained model to a weights folder.
+
+    Codecs can then use it, and calibration and finetuning start from it.
+    """
     from benchmark.training.export import export
     from benchmark.training.sources import open_source
 
-    print(f"weights: {export(open_source(source, from_lmbda), weights, arm)}")
+    print(f"weights: {export(open_source(source, from_lmbda), weights, variant)}")
 
 
 def settle(device: str, threads: int | None) -> None:
@@ -201,17 +211,17 @@ def warn_of_other_data(data: Path, split: Split, provenance: Mapping[str, Any], 
     trained_on = provenance.get("data_sha256")
     if trained_on is not None and trained_on != split.digest():
         display.warn(
-            f"{name} was trained on another set of photographs than {data}: some that are held out now may "
-            f"be among them, and held-out figures too good"
+            f"{name} was trained on another set of photographs than {data}: it may have seen some of today's "
+            f"hold-out set, and hold-out figures may be too good"
         )
 
 
-def finish(last: Path, weights: Path | None, arm: str | None) -> None:
+def finish(last: Path, weights: Path | None, variant: str | None) -> None:
     """Say where checkpoint and loss curve are and, if asked for, add the model to a weights folder."""
     from benchmark.training.export import export
     from benchmark.training.sources import open_source
 
     print(f"checkpoint: {last}")
     print(f"loss curve: {last.with_name('loss.png')}")
-    if weights is not None and arm is not None:
-        print(f"weights: {export(open_source(str(last)), weights, arm)}")
+    if weights is not None and variant is not None:
+        print(f"weights: {export(open_source(str(last)), weights, variant)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -67,4 +68,7 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
     try:
         return factory(name=name, **{**entry.options, **(options or {})})
     except TypeError as error:
-        raise UsageError(f"codec {name!r} does not take these options: {error}") from error
+        known = ", ".join(sorted(set(inspect.signature(factory).parameters) - {"name"})) or "none"
+        raise UsageError(
+            f"codec {name!r} does not take these options: {error}; its options: {known}"
+        ) from error

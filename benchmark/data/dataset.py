@@ -23,7 +23,7 @@ class Dataset:
     """Images that were found and checked.
 
     `size` counts the images of the whole dataset, so that "n of size" can be said of a partial one.
-    `notes` are remarks for the user: files passed over, duplicates, a record that could not be kept.
+    `notes` are remarks for the user: files skipped, duplicates, a record that could not be kept.
     """
 
     name: str

@@ -37,7 +37,7 @@ def read_folder(name: str, folder: Path, *, allow_partial: bool) -> Dataset:
     """Return the images that lie in `folder` itself, not below it, sorted by file name.
 
     A file that has an image's suffix must be one: DatasetError names each that cannot be read, and with
-    `allow_partial` they are left out but counted in `size`. Other files are passed over with a note, hidden
+    `allow_partial` they are excluded but counted in `size`. Other files are skipped with a note, hidden
     ones without. Raises DatasetError too if `folder` is none or holds no image.
     """
     if name == FOLDER_PREFIX:  # pathlib would take the empty path for the working directory
@@ -129,5 +129,5 @@ def _notes(images: Sequence[ImageRef], others: Sequence[str], faults: Sequence[s
         if len(same) > 1
     ]
     if others:
-        notes.append(f"passed over, no image suffix: {', '.join(map(repr, others))}")
-    return (*notes, *(f"left out:{fault}" for fault in faults))
+        notes.append(f"skipped, no image suffix: {', '.join(map(repr, others))}")
+    return (*notes, *(f"excluded:{fault}" for fault in faults))

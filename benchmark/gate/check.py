@@ -188,9 +188,9 @@ def _decide(found: Comparison, limits: Limits, unit: str) -> tuple[Verdict, str]
 def _decide_by_figure(figure: tuple[float, float, float], limit: float) -> tuple[Verdict, str]:
     value, low, high = figure
     if low > 0 and value > limit:
-        return "regression", f"surely worse, and by more than {limit:g} %"
+        return "regression", f"significant regression: BD-rate above {limit:g} %, interval above 0"
     if high < 0 and value < -limit:
-        return "improvement", f"surely better, and by more than {limit:g} %"
+        return "improvement", f"significant improvement: BD-rate below -{limit:g} %, interval below 0"
     if high > limit:
         return "inconclusive", f"the interval reaches past {limit:g} %"
     return "pass", f"the interval stays below {limit:g} %"

@@ -37,8 +37,8 @@ _NAMED_AT_MOST = 3
 class Limits:
     """What is let through. Slowdowns are noted, and fail only where `slowdown_fails`.
 
-    A codec fails when its BD-rate is up by more than `max_regression_percent` (and surely up), or a point
-    lost more than `max_point_loss_db` without the curve getting better, or one image at one point lost more
+    A codec fails when its BD-rate is above `max_regression_percent` and its interval above 0, or a point lost
+    more than `max_point_loss_db` without the curve getting better, or one image at one point lost more
     than `max_image_loss_db` at no fewer bits, or costs `max_image_rate_percent` more at no better quality.
     Limits in dB hold for the qualities of other metrics too, whatever their unit.
     """

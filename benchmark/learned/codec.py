@@ -1,4 +1,4 @@
-"""The learned codecs of the registry: an arm (which weights) and a quantizer, at the lambdas with weights."""
+"""The learned codecs: a variant (which weights) and a quantizer, at the lambdas with weights."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _WARM_UP_SIDE = 64
 
 
 class LearnedCodec(Codec):
-    """One arm's networks with one quantizer.
+    """One variant's networks with one quantizer.
 
     `weights` is the folder to load from; by default BENCH_WEIGHTS_DIR, else what the package ships. Models
     are loaded once a process.
     """
 
-    def __init__(self, name: str, arm: str, quantizer: str, weights: str | Path | None = None) -> None:
+    def __init__(self, name: str, variant: str, quantizer: str, weights: str | Path | None = None) -> None:
         self.name = name
-        self._arm = arm
+        self._variant = variant
         self._quantizer = quantizer
         self._weights = Path(weights) if weights is not None else None
 
@@ -95,7 +95,8 @@ class LearnedCodec(Codec):
         if header.model_id not in entries:
             known = ", ".join(f"{entry.model_id.hex()} (lmbda {entry.rates})" for entry in entries.values())
             raise BitstreamError(
-                f"the stream was written by model {header.model_id.hex()}; arm {self._arm} has {known}"
+                f"the stream was written by model {header.model_id.hex()}; "
+                f"variant {self._variant} has {known}"
             )
         entry = entries[header.model_id]
         if (header.lmbda is None) != (entry.lmbda_range is None):
@@ -108,26 +109,26 @@ class LearnedCodec(Codec):
 
     def _load(self, lmbda: float) -> tuple[CodingModel, Mapping[str, QuantizerSettings]]:
         entry = next(entry for entry in self._entries() if entry.serves(lmbda))
-        return _load(self._arm, lmbda, self._folder, entry)
+        return _load(self._variant, lmbda, self._folder, entry)
 
     def _points(self) -> tuple[float, ...]:
-        points = available(self._arm, self._folder)
+        points = available(self._variant, self._folder)
         if not points:
             raise CodecUnavailableError(
-                f"{self.name}: no weights for arm {self._arm!r} in {self._folder}; train them (bench train) "
-                f"or name a folder that has them in BENCH_WEIGHTS_DIR"
+                f"{self.name}: no weights for variant {self._variant!r} in {self._folder}; train them "
+                f"(bench train) or name a folder that has them in BENCH_WEIGHTS_DIR"
             )
         return points
 
     def _entries(self) -> tuple[_Entry, ...]:
-        """Return what identifies each model of the arm, lambda rising."""
+        """Return what identifies each model of the variant, lambda rising."""
         self._points()
-        return _entries(self._arm, self._folder, (self._folder / MANIFEST).stat().st_mtime_ns)
+        return _entries(self._variant, self._folder, (self._folder / MANIFEST).stat().st_mtime_ns)
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """One model of an arm: its id in streams, and its calibrated settings as JSON."""
+    """One model of a variant: its id in streams, and its calibrated settings as JSON."""
 
     lmbda: float
     model_id: bytes
@@ -155,11 +156,11 @@ class _Entry:
 
 
 @lru_cache(maxsize=32)
-def _entries(arm: str, folder: Path, manifest_changed: int) -> tuple[_Entry, ...]:
-    """Return the arm's models from the files' metadata alone; `manifest_changed` only renews the cache."""
+def _entries(variant: str, folder: Path, manifest_changed: int) -> tuple[_Entry, ...]:
+    """Return the variant's models from the files' metadata; `manifest_changed` only renews the cache."""
     found = []
     for entry in sorted(read_manifest(folder), key=lambda entry: float(entry["lmbda"])):
-        if entry["arm"] != arm:
+        if entry["variant"] != variant:
             continue
         path = folder / entry["file"]
         metadata = read_metadata(path)
@@ -175,7 +176,7 @@ def _entries(arm: str, folder: Path, manifest_changed: int) -> tuple[_Entry, ...
 
 @lru_cache(maxsize=8)
 def _load(
-    arm: str, lmbda: float, folder: Path, entry: _Entry
+    variant: str, lmbda: float, folder: Path, entry: _Entry
 ) -> tuple[CodingModel, Mapping[str, QuantizerSettings]]:
     """Return the model, ready for coding, and its calibrated settings by quantizer.
 
@@ -183,5 +184,5 @@ def _load(
     """
     from benchmark.learned.model import CodingModel
 
-    network, info = load_model(arm, lmbda, folder)
+    network, info = load_model(variant, lmbda, folder)
     return CodingModel(network, info.sha256), info.settings

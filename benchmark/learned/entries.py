@@ -1,7 +1,7 @@
 """The learned codecs of the registry: what the manifests of weights folders say of them.
 
-A manifest lists codecs beside its files: `{"name": ..., "arm": ..., "quantizer": ..., "summary": ...}`, which
-weights, and which quantizer of the latent.
+A manifest lists codecs beside its files: `{"name": ..., "variant": ..., "quantizer": ..., "summary": ...}`,
+which weights, and which quantizer of the latent.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def _entries(folder: Path, manifest_changed: int) -> Mapping[str, CodecEntry]:
             _TARGET,
             codec["summary"],
             "lmbda",
-            available(codec["arm"], folder),
-            {"arm": codec["arm"], "quantizer": codec["quantizer"]},
+            available(codec["variant"], folder),
+            {"variant": codec["variant"], "quantizer": codec["quantizer"]},
             family="learned",
         )
         for codec in read_codecs(folder)

@@ -1,8 +1,9 @@
 """Trained weights as safetensors with a manifest: found, checked, loaded; nothing is ever unpickled.
 
-A weights folder holds `manifest.json` and `<arm>/<lmbda>.safetensors`. Tensors are float16 and computed with
-as float32. An arm whose file names a `base` holds differences: only the retrained tensors, each as retrained
-minus base. The metadata of every file is JSON: network, lmbda, arm, quantizer settings, provenance, sha256.
+A weights folder holds `manifest.json` and `<variant>/<lmbda>.safetensors`. Tensors are float16 and computed
+with as float32. A variant whose file names a `base` holds differences: only the retrained tensors, each as
+retrained minus base. The metadata of every file is JSON: network, lmbda, variant, quantizer settings,
+provenance, sha256. Files and manifests that call the variant "arm", as they used to, are read as well.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ USUAL_LMBDAS = (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483)
 _FLOAT32_SLACK = 1e-6
 _LOCK = ".lock"
 _METADATA_KEY = "bench"
+_VARIANT, _FORMER_VARIANT = "variant", "arm"
 _LARGEST_BYTES = 1 << 30
 
 
@@ -44,7 +46,7 @@ class ModelInfo:
     `provenance` tells how the weights were made: recipe, data hash, versions, validation.
     """
 
-    arm: str
+    variant: str
     lmbda: float
     network: Mapping[str, Any]
     sha256: str
@@ -66,12 +68,12 @@ def shipped_folder() -> Path:
     return Path(__file__).parent / "shipped"
 
 
-def available(arm: str, folder: Path | None = None) -> tuple[float, ...]:
-    """Return the usual lambdas for which `arm` has weights, rising; empty if there are none.
+def available(variant: str, folder: Path | None = None) -> tuple[float, ...]:
+    """Return the usual lambdas for which `variant` has weights, rising; empty if there are none.
 
     Imports no torch. Raises WeightsError if the manifest is damaged.
     """
-    mine = [entry for entry in read_manifest(folder) if entry["arm"] == arm]
+    mine = [entry for entry in read_manifest(folder) if entry[_VARIANT] == variant]
     return tuple(sorted({lmbda for entry in mine for lmbda in _usual(entry)}))
 
 
@@ -93,21 +95,21 @@ def _usual(entry: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def read_manifest(folder: Path | None = None) -> list[dict[str, Any]]:
-    """Return the manifest's entries (arm, lmbda, file, bytes, sha256 of the file); empty without a manifest.
+    """Return the manifest's entries (variant, lmbda, file, bytes, sha256); empty without a manifest.
 
     Raises WeightsError if the manifest is no JSON of that form.
     """
     return _listed(
-        folder or weights_folder(), "files", {"arm": str, "lmbda": float, "file": str, "sha256": str}
+        folder or weights_folder(), "files", {_VARIANT: str, "lmbda": float, "file": str, "sha256": str}
     )
 
 
 def read_codecs(folder: Path) -> list[dict[str, Any]]:
-    """Return the codecs that the manifest lists (name, arm, quantizer, summary); empty where it lists none.
+    """Return the codecs that the manifest lists (name, variant, quantizer, summary), perhaps none.
 
     Raises WeightsError if the manifest is no JSON of that form.
     """
-    return _listed(folder, "codecs", dict.fromkeys(("name", "arm", "quantizer", "summary"), str))
+    return _listed(folder, "codecs", dict.fromkeys(("name", _VARIANT, "quantizer", "summary"), str))
 
 
 def _listed(folder: Path, kind: str, fields: Mapping[str, Callable[[Any], object]]) -> list[dict[str, Any]]:
@@ -115,7 +117,7 @@ def _listed(folder: Path, kind: str, fields: Mapping[str, Callable[[Any], object
     if not path.is_file():
         return []
     try:
-        entries: list[dict[str, Any]] = json.loads(path.read_text()).get(kind, [])
+        entries = [_with_variant(entry) for entry in json.loads(path.read_text()).get(kind, [])]
         for entry in entries:
             _ = [form(entry[name]) for name, form in fields.items()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -123,8 +125,13 @@ def _listed(folder: Path, kind: str, fields: Mapping[str, Callable[[Any], object
     return entries
 
 
-def load_model(arm: str, lmbda: float, folder: Path | None = None) -> tuple[Architecture, ModelInfo]:
-    """Return the network of `arm` at `lmbda`, float32 and in eval mode, and what its file says of it.
+def _with_variant(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a manifest's entry or a file's metadata, the variant under its name of today."""
+    return {_VARIANT if name == _FORMER_VARIANT else name: value for name, value in fields.items()}
+
+
+def load_model(variant: str, lmbda: float, folder: Path | None = None) -> tuple[Architecture, ModelInfo]:
+    """Return the network of `variant` at `lmbda`, float32 and in eval mode, and what its file says of it.
 
     Raises WeightsError if there are no such weights (saying which exist), or if the file is missing,
     truncated, altered, or does not fit the network.
@@ -132,7 +139,7 @@ def load_model(arm: str, lmbda: float, folder: Path | None = None) -> tuple[Arch
     from benchmark.learned.architectures.loading import load_network
 
     folder = folder or weights_folder()
-    entry = _find_entry(folder, arm, lmbda)
+    entry = _find_entry(folder, variant, lmbda)
     path = folder / entry["file"]
     check_file(path, entry["sha256"])
     state, info = read_weights(path, folder)
@@ -179,18 +186,18 @@ def write_weights(
     state: Mapping[str, Tensor],
     *,
     network: Mapping[str, Any],
-    arm: str,
+    variant: str,
     lmbda: float,
     settings: Mapping[str, QuantizerSettings],
     provenance: Mapping[str, Any],
     base: tuple[str, float] | None = None,
     lmbda_range: tuple[float, float] | None = None,
 ) -> Path:
-    """Write `state` as float16 to `folder`/`arm`/`lmbda`.safetensors and enter it in the manifest.
+    """Write `state` as float16 to `folder`/`variant`/`lmbda`.safetensors and enter it in the manifest.
 
-    `base` is the (arm, lmbda) of a whole model in the same folder: then only tensors that differ from it are
-    kept, as differences. Processes that write to one folder wait for each other. Raises WeightsError if a
-    number does not fit float16, the base is missing or holds differences itself, or other files hold
+    `base` is the (variant, lmbda) of a whole model in the same folder: then only tensors that differ from it
+    are kept, as differences. Processes that write to one folder wait for each other. Raises WeightsError if
+    a number does not fit float16, the base is missing or holds differences itself, or other files hold
     differences from what would be overwritten; OSError if the file cannot be written.
     """
     from safetensors.torch import save
@@ -207,7 +214,7 @@ def write_weights(
     values = {name: tensor.float() for name, tensor in tensors.items()}
     loaded = {**base_state, **{n: base_state[n] + v if n in base_state else v for n, v in values.items()}}
     metadata: dict[str, Any] = {
-        "arm": arm,
+        _VARIANT: variant,
         "lmbda": lmbda,
         "network": dict(network),
         "sha256": content_sha256(loaded),
@@ -217,7 +224,7 @@ def write_weights(
     }
     if lmbda_range is not None:
         metadata["lmbda_range"] = list(lmbda_range)
-    file = f"{arm}/{lmbda:g}.safetensors" if lmbda_range is None else f"{arm}/all.safetensors"
+    file = f"{variant}/{lmbda:g}.safetensors" if lmbda_range is None else f"{variant}/all.safetensors"
     data = save(tensors, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
     with locked(folder / _LOCK):
@@ -226,15 +233,17 @@ def write_weights(
     return folder / file
 
 
-def update_settings(folder: Path, arm: str, lmbda: float, settings: Mapping[str, QuantizerSettings]) -> Path:
-    """Put calibrated `settings` into the file of `arm` at `lmbda`, its tensors untouched; return its path.
+def update_settings(
+    folder: Path, variant: str, lmbda: float, settings: Mapping[str, QuantizerSettings]
+) -> Path:
+    """Put calibrated `settings` into the file of `variant` at `lmbda`; return its path. No tensor changes.
 
     Settings of quantizers not named stay. Raises WeightsError as `load_model` does.
     """
     from safetensors.torch import save
 
     with locked(folder / _LOCK):
-        entry = _find_entry(folder, arm, lmbda)
+        entry = _find_entry(folder, variant, lmbda)
         path = folder / str(entry["file"])
         check_file(path, entry["sha256"])
         tensors, metadata = _read_safetensors(path)
@@ -254,16 +263,17 @@ def content_sha256(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _find_entry(folder: Path, arm: str, lmbda: float) -> dict[str, Any]:
+def _find_entry(folder: Path, variant: str, lmbda: float) -> dict[str, Any]:
     entries = read_manifest(folder)
     for entry in entries:
-        if entry["arm"] == arm and serves(entry, lmbda):
+        if entry[_VARIANT] == variant and serves(entry, lmbda):
             return entry
-    of_arm = ", ".join(f"{x:g}" for x in sorted(x for e in entries if e["arm"] == arm for x in _usual(e)))
-    if of_arm:
-        raise WeightsError(f"arm {arm!r} has no weights for lmbda {lmbda:g}; there are: {of_arm}")
-    arms = ", ".join(sorted({e["arm"] for e in entries})) or "none"
-    raise WeightsError(f"no weights for arm {arm!r} in {folder}; arms with weights: {arms}")
+    rates = sorted(x for entry in entries if entry[_VARIANT] == variant for x in _usual(entry))
+    if rates:
+        known = ", ".join(f"{x:g}" for x in rates)
+        raise WeightsError(f"variant {variant!r} has no weights for lmbda {lmbda:g}; there are: {known}")
+    variants = ", ".join(sorted({entry[_VARIANT] for entry in entries})) or "none"
+    raise WeightsError(f"no weights for variant {variant!r} in {folder}; variants with weights: {variants}")
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -276,8 +286,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {})[_METADATA_KEY])
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(metadata)  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, _with_variant(metadata)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(f"{path} is damaged or no weights file of this project: {error}") from error
 
 
@@ -290,8 +301,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            return dict(json.loads(file.metadata()[_METADATA_KEY]))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            return _with_variant(json.loads(file.metadata()[_METADATA_KEY]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(f"{path} is missing or damaged: {error}") from error
 
 
@@ -330,7 +341,7 @@ def _info_from(metadata: dict[str, Any]) -> ModelInfo:
 
     settings = {name: QuantizerSettings(**fields) for name, fields in metadata["settings"].items()}
     return ModelInfo(
-        arm=str(metadata["arm"]),
+        variant=str(metadata[_VARIANT]),
         lmbda=float(metadata["lmbda"]),
         network=_network_of(metadata),
         sha256=str(metadata["sha256"]),
@@ -363,17 +374,17 @@ def _check_not_needed(folder: Path, file: str, sha256: str) -> None:
     if dependents:
         raise WeightsError(
             f"{folder / file} is the base of {', '.join(dependents)}, which hold differences from it and "
-            f"would be lost; write to another folder or arm, or delete them first, in {MANIFEST} too"
+            f"would be lost; write to another folder or variant, or delete them first, in {MANIFEST} too"
         )
 
 
 def _enter(folder: Path, metadata: Mapping[str, Any], file: str, data: bytes) -> None:
     write_atomically(folder / file, data)
     sha256 = hashlib.sha256(data).hexdigest()
-    entry = {name: metadata[name] for name in ("arm", "lmbda", "lmbda_range") if name in metadata}
+    entry = {name: metadata[name] for name in (_VARIANT, "lmbda", "lmbda_range") if name in metadata}
     entry |= {"file": file, "bytes": len(data), "sha256": sha256}
     others = [e for e in read_manifest(folder) if e["file"] != file]
-    files = sorted([*others, entry], key=lambda e: (e["arm"], e["lmbda"]))
+    files = sorted([*others, entry], key=lambda e: (e[_VARIANT], e["lmbda"]))
     codecs = read_codecs(folder)
     manifest = {"codecs": codecs, "files": files} if codecs else {"files": files}
     write_atomically(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())

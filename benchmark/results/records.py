@@ -119,7 +119,7 @@ SLOT = ("dataset", "codec", "point", "image")
 KEPT = "_kept"
 """The folder of bitstreams and decoded images, beside the results.
 
-Names that begin with "_" are passed over by whoever reads a results folder as one parquet dataset.
+Names that begin with "_" are skipped by whoever reads a results folder as one parquet dataset.
 """
 
 Slot = tuple[str, str, float, str]

@@ -27,7 +27,7 @@ from benchmark.runs.suite import Suite, Task
 
 MAX_FAILED_SHARE = 0.2
 MIN_FAILED = 10
-"""A run gives up on a codec once more than this many and more than that share of its evaluations failed."""
+"""A run drops a codec once more than this many and more than that share of its evaluations failed."""
 
 QUEUED_PER_JOB = 4
 """How many evaluations wait ready for each worker: enough that none idles, few enough to stop quickly."""
@@ -49,8 +49,8 @@ class Outcome:
     reused: int
     done: int = 0
     failed: int = 0
-    given_up: dict[str, str] = field(default_factory=dict)
-    """The codecs that failed too often to go on with them, by label, each with how often."""
+    dropped: dict[str, str] = field(default_factory=dict)
+    """The codecs that kept failing, by label, each with how often."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Of the failures: "codec: reason" to how often."""
 
@@ -85,8 +85,8 @@ def run(
     With `fresh`, all of `tasks` are measured, and their rows replaced one by one.
 
     `versions` are the codecs' by label (see `find_codecs`). Any executor fits whose workers can import this
-    package and read the images. Order does not matter: the rows are the same. Of a codec that fails too
-    often, no more evaluations are begun; the others go on, and the next run tries it again.
+    package and read the images. Order does not matter: the rows are the same. A codec that keeps
+    failing is dropped: the others go on, and the next run tries it again.
     """
     todo = list(tasks) if fresh else missing_tasks(tasks, versions, store, context.keep_dir)
     outcome = Outcome(planned=len(tasks), reused=len(tasks) - len(todo))
@@ -94,7 +94,7 @@ def run(
         progress.begin(todo)
     planned = Counter(task.codec for task in tasks)
     failed: Counter[str] = Counter()
-    wanted = (task for task in todo if task.codec not in outcome.given_up)
+    wanted = (task for task in todo if task.codec not in outcome.dropped)
     for records in _results(wanted, executor, context):
         store.append(records)
         for record in records:
@@ -102,7 +102,7 @@ def run(
             label = record.codec
             failed[label] += record.status != "ok"
             if failed[label] > max(MIN_FAILED, MAX_FAILED_SHARE * planned[label]):
-                outcome.given_up[label] = f"{failed[label]} of {planned[label]} evaluations failed"
+                outcome.dropped[label] = f"{failed[label]} of {planned[label]} evaluations failed"
             if progress:
                 progress.advance(record)
     if tasks:
@@ -138,7 +138,7 @@ def missing_tasks(
     """Return the tasks for which the store has no row that is good, and made in the same way.
 
     With `keep_dir`, those too whose row has no bitstream and decoded image kept under that folder.
-    Those that failed before come last: a run that gives up on their codec has then tried what is new.
+    Those that failed before come last: a run that drops their codec has then tried what is new.
     """
     done = _done(store)
     missing = [

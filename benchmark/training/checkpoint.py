@@ -71,7 +71,7 @@ def save_checkpoint(
         kept = "the one before it is kept" if path.exists() else "there is none yet"
         raise TrainingError(
             f"{path}: step {course.step} cannot be saved ({error.strerror}), {kept}; "
-            f"mend that and give the same command again: it goes on from the checkpoint"
+            f"correct that and rerun to resume from the checkpoint"
         ) from error
 
 

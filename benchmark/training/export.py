@@ -12,19 +12,19 @@ from benchmark.learned.weights import available, write_weights
 from benchmark.training.checkpoint import check_writable
 from benchmark.training.sources import Source
 
-_ARM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def export(source: Source, folder: Path, arm: str) -> Path:
-    """Write the model `source` into the weights folder `folder` as `arm`; return the file's path.
+def export(source: Source, folder: Path, variant: str) -> Path:
+    """Write the model `source` into the weights folder `folder` as `variant`; return the file's path.
 
-    A finetuned model is written as differences from the arm that it started from, or from that one's own
+    A finetuned model is written as differences from the variant that it started from, or from that one's own
     base, if it is in `folder`, else whole. It keeps its calibrated settings, or those with which it was
     finetuned.
     Raises TrainingError or WeightsError if it cannot be written.
     """
-    base = source.provenance.get("base_arm")
-    check_destination(folder, arm, base)
+    base = source.provenance.get("base_variant", source.provenance.get("base_arm"))  # its former name
+    check_destination(folder, variant, base)
     stored = source.provenance.get("settings", {})
     settings = {name: QuantizerSettings(**fields) for name, fields in stored.items()}
     try:
@@ -32,7 +32,7 @@ def export(source: Source, folder: Path, arm: str) -> Path:
             folder,
             source.state,
             network=source.description,
-            arm=arm,
+            variant=variant,
             lmbda=source.lmbda,
             settings=source.info.settings if source.info else settings,
             provenance=source.provenance,
@@ -41,18 +41,21 @@ def export(source: Source, folder: Path, arm: str) -> Path:
         )
     except OSError as error:
         raise TrainingError(
-            f"--weights {folder}: {error.strerror}; {source.name} holds the model: mend that and give "
-            f"the same command again"
+            f"--weights {folder}: {error.strerror}; {source.name} holds the model: correct that and rerun"
         ) from error
 
 
-def check_destination(folder: Path, arm: str, base: str | None) -> None:
-    """Raise TrainingError unless `arm` can be added to `folder`: to be called before hours of training.
+def check_destination(folder: Path, variant: str, base: str | None) -> None:
+    """Raise TrainingError unless `variant` can be added to `folder`: to be called before hours of training.
 
-    `base` is the arm from which differences would be stored.
+    `base` is the variant from which differences would be stored.
     """
-    if not _ARM.fullmatch(arm):
-        raise TrainingError(f"--arm {arm!r}: give letters, digits and any of . _ -, a letter or digit first")
-    if arm == base:
-        raise TrainingError(f"arm {arm!r} cannot be stored as differences from itself; give another --arm")
+    if not _VARIANT.fullmatch(variant):
+        raise TrainingError(
+            f"--variant {variant!r}: give letters, digits and any of . _ -, a letter or digit first"
+        )
+    if variant == base:
+        raise TrainingError(
+            f"variant {variant!r} cannot be stored as differences from itself; give another --variant"
+        )
     check_writable(folder, "--weights")

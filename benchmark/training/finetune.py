@@ -52,7 +52,7 @@ def finetune(
     settings = settings_for(recipe, start)
     in_loop: dict[str, QuantizerSettings] = {} if settings is None else {recipe.quantizer: settings}
     about = describe(recipe, split, start, in_loop, device=device, network=described(network))
-    about["base_arm"] = base_arm(start)
+    about["base_variant"] = base_variant(start)
     run = Run(out, network, recipe, about, trained=trained_tensors(recipe.parts, network), device=device)
     loop = Quantized(LoopQuantizer(recipe.quantizer, settings)) if settings else None
     judge = loop or Quantized(LoopQuantizer("scalar", get_quantizer("scalar").default_settings()))
@@ -81,11 +81,11 @@ def finetune(
     return run.last
 
 
-def base_arm(start: Source) -> str | None:
-    """Return the arm whose weights file is whole and from which `start`'s successors may hold differences."""
+def base_variant(start: Source) -> str | None:
+    """Return the variant, its weights file whole, from which `start`'s successors may hold differences."""
     if start.info is None:
         return None
-    return start.info.base.partition("/")[0] if start.info.base else start.info.arm
+    return start.info.base.partition("/")[0] if start.info.base else start.info.variant
 
 
 def trained_tensors(parts: str, network: Architecture) -> list[str]:

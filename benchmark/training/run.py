@@ -37,7 +37,7 @@ class Run:
     """The state of one training: network, Adam, course; all of it is in `last`, the checkpoint.
 
     The random numbers of a step are a function of seed and step alone (see `begin_step`), so a checkpoint
-    needs none of their state, and a run that was killed goes on bit for bit on the same machine.
+    needs none of their state, and a run that was killed resumes bit for bit on the same machine.
     """
 
     def __init__(

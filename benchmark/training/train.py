@@ -33,7 +33,7 @@ def train(
 ) -> Path:
     """Train by `recipe` on the photographs under `data`; return the path of the final checkpoint in `out`.
 
-    `out`/last.safetensors is rewritten every `save_every` steps; the same call goes on from it, on a CPU bit
+    `out`/last.safetensors is rewritten every `save_every` steps; the same call resumes from it, on a CPU bit
     for bit with the same machine and number of threads. `start` is a trained model to begin from; if its
     lmbda differs, its latents are rescaled. Raises TrainingError for data that cannot be used, for a folder
     that holds another training, and when the loss is not finite: the checkpoint stays as it was then.

@@ -327,7 +327,7 @@ def test_images_are_sorted_and_nothing_below_is_read(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     found = folder_of(tmp_path)
     assert [image.name for image in found.images] == ["a.jpg", "b.png"]
-    assert found.notes == ("passed over, no image suffix: 'notes.txt'",)
+    assert found.notes == ("skipped, no image suffix: 'notes.txt'",)
     assert (found.name, found.size, found.partial) == (f"folder:{tmp_path}", 2, False)
 
 
@@ -378,7 +378,7 @@ def test_files_that_are_no_image_can_be_left_out(tmp_path: Path) -> None:
     found = folder_of(tmp_path, allow_partial=True)
     assert [image.name for image in found.images] == ["sound.png"]
     assert (found.size, found.partial) == (1 + len(reasons), True)
-    assert len([note for note in found.notes if note.startswith("left out:")]) == len(reasons)
+    assert len([note for note in found.notes if note.startswith("excluded:")]) == len(reasons)
 
 
 def test_too_many_pixels_are_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,7 +209,7 @@ metrics = ["psnr_rgb"]
 name = "mine-tcq8"
 codec = "finetuned-tcq"
 points = [0.01]
-options = { weights = "W", arm = "tuned" }
+options = { weights = "W", variant = "tuned" }
 
 [[codec]]
 name = "jpeg"
@@ -227,13 +227,15 @@ def test_an_architecture_of_another_package_is_trained_finetuned_and_run_in_a_su
     (tmp_path / "tiny.toml").write_text(RECIPE)
     (tmp_path / "mine.toml").write_text(SUITE)
     common = ["--data", "photographs", "--weights", "W", "--threads", "1"]
-    bench_in(site, "train", "--recipe", "tiny.toml", "--out", "first", "--arm", "plain", *common)
+    bench_in(site, "train", "--recipe", "tiny.toml", "--out", "first", "--variant", "plain", *common)
     start = ["--from", "W/plain/0.01.safetensors", "--quantizer", "tcq8", "--parts", "g_s+prior"]
     (tmp_path / "fine.toml").write_text(
         'description = "t"\nquantizer = "tcq8"\nparts = "g_s"\nsteps = 2\nbatch = 1\ncrop = 64\n'
         "learning_rate = 1e-4\nwarmup_steps = 1\nhold = 0.0\nclip_norm = 5.0\nseed = 2\n"
     )
-    bench_in(site, "finetune", "--recipe", "fine.toml", *start, "--out", "second", "--arm", "tuned", *common)
+    bench_in(
+        site, "finetune", "--recipe", "fine.toml", *start, "--out", "second", "--variant", "tuned", *common
+    )
     bench_in(site, "run", "suite", "mine.toml")
     bench_in(site, "report", "mine", "--format", "csv", "--anchor", "jpeg")
     assert "mine-tcq8" in (tmp_path / "reports/mine/tables/curves.csv").read_text()

@@ -50,7 +50,7 @@ def write_tiny(folder: Path, seed: int, lmbda: float) -> None:
         folder,
         state,
         network=described(network),
-        arm="baseline",
+        variant="baseline",
         lmbda=lmbda,
         settings=settings,
         provenance={"seed": seed},
@@ -100,7 +100,7 @@ def test_a_point_without_weights_says_which_exist() -> None:
         codec.encode(photograph_like(8, 8), 0.5)
 
 
-def test_an_arm_without_weights_is_unavailable(tmp_path: Path) -> None:
+def test_a_variant_without_weights_is_unavailable(tmp_path: Path) -> None:
     codec = make_codec("baseline", {"weights": str(tmp_path)})
     for use in (codec.version, lambda: codec.check_point(0.013), lambda: codec.prepare(0.013)):
         with pytest.raises(CodecUnavailableError, match="BENCH_WEIGHTS_DIR"):

@@ -71,8 +71,8 @@ def test_steps_go_on_one_stream_and_come_off_in_order(name: str) -> None:
 
 
 def test_a_quantizer_of_another_package_encodes_and_decodes_with_the_shipped_weights() -> None:
-    codec = LearnedCodec(name="mine", arm="baseline", quantizer="wide-zero")
-    rounding = LearnedCodec(name="baseline", arm="baseline", quantizer="scalar")
+    codec = LearnedCodec(name="mine", variant="baseline", quantizer="wide-zero")
+    rounding = LearnedCodec(name="baseline", variant="baseline", quantizer="scalar")
     image = photograph_like(96, 80)
     streams = [each.encode(image, 0.0035) for each in (codec, rounding)]
     assert codec.decode(streams[0]).shape == image.shape
@@ -83,7 +83,7 @@ def test_a_quantizer_of_another_package_encodes_and_decodes_with_the_shipped_wei
 
 
 def test_without_its_package_a_stream_says_what_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    codec = LearnedCodec(name="mine", arm="baseline", quantizer="wide-zero")
+    codec = LearnedCodec(name="mine", variant="baseline", quantizer="wide-zero")
     stream = codec.encode(photograph_like(64, 64), 0.0035)
     monkeypatch.setattr("benchmark.registry.entry_points", lambda group: ())
     QUANTIZERS.forget()

@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
             tmp_path,
             state_of(1),
             network=NETWORK,
-            arm="baseline",
+            variant="baseline",
             lmbda=lmbda,
             settings=SETTINGS,
             provenance={"steps": 5},
@@ -63,7 +63,7 @@ def finetuned(folder: Path) -> dict[str, Tensor]:
 def test_what_is_written_is_loaded(folder: Path) -> None:
     network, info = load_model("baseline", 0.013, folder)
     assert not network.training
-    assert (info.arm, info.lmbda, info.network) == ("baseline", 0.013, NETWORK)
+    assert (info.variant, info.lmbda, info.network) == ("baseline", 0.013, NETWORK)
     assert info.settings == SETTINGS
     assert info.provenance == {"steps": 5}
     for name, tensor in trained_state(network).items():
@@ -95,7 +95,7 @@ def test_a_finetuned_arm_holds_only_what_was_retrained(folder: Path) -> None:
         folder,
         state,
         network=NETWORK,
-        arm="finetuned",
+        variant="finetuned",
         lmbda=0.013,
         settings={},
         provenance={},
@@ -118,7 +118,7 @@ def test_a_finetuned_arm_holds_only_what_was_retrained(folder: Path) -> None:
 def test_models_differ_in_identity_if_and_only_if_they_differ(folder: Path) -> None:
     first, second = (load_model("baseline", lmbda, folder)[1].sha256 for lmbda in (0.0067, 0.013))
     assert first == second  # the same numbers
-    write_weights(folder, finetuned(folder), arm="other", lmbda=0.013, **PLAIN)
+    write_weights(folder, finetuned(folder), variant="other", lmbda=0.013, **PLAIN)
     assert load_model("other", 0.013, folder)[1].sha256 != first
 
 
@@ -133,9 +133,9 @@ def test_new_settings_leave_the_model_as_it_is(folder: Path) -> None:
 def test_a_missing_model_says_which_exist(folder: Path) -> None:
     with pytest.raises(WeightsError, match=r"no weights for lmbda 0.1; there are: 0.0067, 0.013"):
         load_model("baseline", 0.1, folder)
-    with pytest.raises(WeightsError, match="arms with weights: baseline"):
+    with pytest.raises(WeightsError, match="variants with weights: baseline"):
         load_model("finetuned", 0.013, folder)
-    with pytest.raises(WeightsError, match="arms with weights: none"):
+    with pytest.raises(WeightsError, match="variants with weights: none"):
         load_model("baseline", 0.013, folder / "nothing")
 
 
@@ -161,13 +161,13 @@ def test_differences_from_another_base_are_refused(folder: Path) -> None:
         folder,
         finetuned(folder),
         network=NETWORK,
-        arm="tuned",
+        variant="tuned",
         lmbda=0.013,
         settings={},
         provenance={},
         base=base,
     )
-    replaced = write_weights(folder / "x", state_of(9), arm="baseline", lmbda=0.013, **PLAIN)
+    replaced = write_weights(folder / "x", state_of(9), variant="baseline", lmbda=0.013, **PLAIN)
     shutil.copy(replaced, folder / "baseline")
     with pytest.raises(WeightsError, match=r"the tensors' sha256 is .* or its base baseline/0\.013"):
         load_model("tuned", 0.013, folder)
@@ -179,7 +179,7 @@ def test_a_base_is_not_overwritten_while_others_hold_differences_from_it(folder:
         folder,
         finetuned(folder),
         network=NETWORK,
-        arm="tuned",
+        variant="tuned",
         lmbda=0.013,
         settings={},
         provenance={},
@@ -188,19 +188,19 @@ def test_a_base_is_not_overwritten_while_others_hold_differences_from_it(folder:
     with pytest.raises(
         WeightsError, match=r"is the base of tuned/0\.013\.safetensors, which hold differences"
     ):
-        write_weights(folder, state_of(9), arm="baseline", lmbda=0.013, **PLAIN)
+        write_weights(folder, state_of(9), variant="baseline", lmbda=0.013, **PLAIN)
     load_model("tuned", 0.013, folder)
     write_weights(
         folder,
         state_of(1),
         network=NETWORK,
-        arm="baseline",
+        variant="baseline",
         lmbda=0.013,
         settings={},
         provenance={"again": 1},
     )
     load_model("tuned", 0.013, folder)  # the same numbers with another provenance
-    write_weights(folder, state_of(9), arm="baseline", lmbda=0.0067, **PLAIN)
+    write_weights(folder, state_of(9), variant="baseline", lmbda=0.0067, **PLAIN)
 
 
 def test_differences_are_not_stacked(folder: Path) -> None:
@@ -209,7 +209,7 @@ def test_differences_are_not_stacked(folder: Path) -> None:
         folder,
         finetuned(folder),
         network=NETWORK,
-        arm="tuned",
+        variant="tuned",
         lmbda=0.013,
         settings={},
         provenance={},
@@ -220,7 +220,7 @@ def test_differences_are_not_stacked(folder: Path) -> None:
             folder,
             state_of(3),
             network=NETWORK,
-            arm="more",
+            variant="more",
             lmbda=0.013,
             settings={},
             provenance={},
@@ -232,28 +232,38 @@ def test_processes_that_add_to_one_folder_lose_nothing(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]); import test_weights as t\n"
         "state = t.state_of(1)\n"
-        "for n in range(1, 11): t.write_weights(Path(sys.argv[1]), state, arm=sys.argv[2], "
+        "for n in range(1, 11): t.write_weights(Path(sys.argv[1]), state, variant=sys.argv[2], "
         "lmbda=n / 100, **t.PLAIN)"
     )
     started = [
-        subprocess.Popen([sys.executable, "-c", program, tmp_path, arm, Path(__file__).parent])
-        for arm in ("a", "b")
+        subprocess.Popen([sys.executable, "-c", program, tmp_path, variant, Path(__file__).parent])
+        for variant in ("a", "b")
     ]
     assert [process.wait(timeout=120) for process in started] == [0, 0]
     assert len(read_manifest(tmp_path)) == len(list(tmp_path.rglob("*.safetensors"))) == 20
 
 
 def test_a_broken_manifest_is_named(folder: Path) -> None:
-    (folder / "manifest.json").write_text(json.dumps({"files": [{"arm": "baseline"}]}))
+    (folder / "manifest.json").write_text(json.dumps({"files": [{"variant": "baseline"}]}))
     with pytest.raises(WeightsError, match=r"manifest\.json is damaged"):
         available("baseline", folder)
+
+
+def test_a_folder_that_calls_its_variants_arms_is_read_and_renewed(folder: Path) -> None:
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"variant"', '"arm"'))
+    assert available("baseline", folder) == (0.0067, 0.013)
+    update_settings(folder, "baseline", 0.013, {"tcq8": QuantizerSettings(0.5, 0.2)})
+    assert '"arm"' not in manifest.read_text()
+    _, info = load_model("baseline", 0.013, folder)
+    assert (info.variant, info.settings["tcq8"]) == ("baseline", QuantizerSettings(0.5, 0.2))
 
 
 def test_weights_beyond_float16_are_refused(folder: Path) -> None:
     state = state_of(1)
     state["g_s.0.weight"] = state["g_s.0.weight"] * 1e9
     with pytest.raises(WeightsError, match=r"g_s\.0\.weight has values beyond float16"):
-        write_weights(folder, state, arm="x", lmbda=0.1, **PLAIN)
+        write_weights(folder, state, variant="x", lmbda=0.1, **PLAIN)
 
 
 def test_every_shipped_file_loads_and_is_listed() -> None:
@@ -264,6 +274,6 @@ def test_every_shipped_file_loads_and_is_listed() -> None:
     }
     assert sum(e["bytes"] for e in entries) < 64e6
     for entry in entries:
-        _, info = load_model(entry["arm"], entry["lmbda"], shipped)
-        assert (info.arm, info.lmbda) == (entry["arm"], entry["lmbda"])
+        _, info = load_model(entry["variant"], entry["lmbda"], shipped)
+        assert (info.variant, info.lmbda) == (entry["variant"], entry["lmbda"])
         assert info.provenance["course"]["steps"] > 0

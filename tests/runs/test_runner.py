@@ -233,7 +233,7 @@ def test_compiling_a_metric_is_not_on_the_clock(tmp_path: Path, monkeypatch: pyt
     assert measure(parse_suite(path), tmp_path / "out", local(timeout_seconds=1)).reasons == {}
 
 
-def test_a_codec_that_always_fails_is_given_up_and_the_others_are_measured(tmp_path: Path) -> None:
+def test_a_codec_that_always_fails_is_dropped_and_the_others_are_measured(tmp_path: Path) -> None:
     images = harness.make_images(tmp_path / "images", 30)
     more = "".join(
         f'[[codec]]\nname = "{label}"\ncodec = "trick"\npoints = [{point}]\n'
@@ -244,7 +244,7 @@ def test_a_codec_that_always_fails_is_given_up_and_the_others_are_measured(tmp_p
         outcome = measure(suite, tmp_path / "out")
         assert (outcome.done, outcome.reused) == (done, reused)
         assert 11 <= outcome.failed < 30
-        assert outcome.given_up == {"bad": f"{outcome.failed} of 30 evaluations failed"}
+        assert outcome.dropped == {"bad": f"{outcome.failed} of 30 evaluations failed"}
         assert outcome.left == 30
         # The second run begins with what the first did not try.
         assert len(read_results(tmp_path / "out").query("codec == 'bad'")) >= rows + 11
@@ -324,7 +324,7 @@ def test_a_run_that_is_killed_is_resumed_to_exactly_the_plan(how: signal.Signals
     assert "Traceback" not in said, said
     if how == signal.SIGINT:
         assert first.returncode == 130
-        assert f"results so far are in {tmp_path / 's'}; the same command goes on from here" in said
+        assert f"results so far are in {tmp_path / 's'}; rerun to resume" in said
         assert said.endswith("bench: interrupted\n")
     before = len(read_results(tmp_path / "s"))
     assert 3 <= before < 120

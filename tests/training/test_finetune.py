@@ -11,7 +11,7 @@ import torch
 from benchmark.errors import TrainingError, WeightsError
 from benchmark.learned.architectures.loading import trained_state
 from benchmark.learned.quantizers.base import QuantizerSettings
-from benchmark.learned.weights import load_model
+from benchmark.learned.weights import load_model, read_weights
 from benchmark.training.calibrate import calibrate
 from benchmark.training.checkpoint import read_checkpoint
 from benchmark.training.coding import LoopQuantizer
@@ -91,7 +91,7 @@ def test_finetuning_lowers_the_held_out_cost_of_its_quantizer(
     assert last["psnr"] > first["psnr"] + 0.05
 
 
-def test_a_finetuned_arm_keeps_its_settings_and_provenance_as_differences(
+def test_a_finetuned_variant_keeps_its_settings_and_provenance_as_differences(
     model: Path, recipe: str, photographs: Path, tmp_path: Path
 ) -> None:
     weights = model.parent.parent
@@ -107,11 +107,11 @@ def test_a_finetuned_arm_keeps_its_settings_and_provenance_as_differences(
     trained = read_checkpoint(last)[0]
     for name, tensor in trained_state(network).items():
         torch.testing.assert_close(tensor, trained[name], rtol=0, atol=1e-5)
-    with pytest.raises(TrainingError, match="give another --arm"):
+    with pytest.raises(TrainingError, match="give another --variant"):
         export(open_source(str(last)), weights, "baseline")
 
 
-def test_a_finetuned_arm_can_be_finetuned_again(
+def test_a_finetuned_variant_can_be_finetuned_again(
     model: Path, recipe: str, photographs: Path, tmp_path: Path
 ) -> None:
     weights = model.parent.parent
@@ -125,6 +125,15 @@ def test_a_finetuned_arm_can_be_finetuned_again(
     trained = read_checkpoint(second)[0]
     for name, tensor in trained_state(network).items():
         torch.testing.assert_close(tensor, trained[name], rtol=0, atol=1e-5)
+
+
+def test_a_checkpoint_that_calls_its_base_an_arm_is_exported_as_differences(
+    model: Path, tmp_path: Path
+) -> None:
+    source = open_source(str(model))
+    former = replace(source, provenance={**source.provenance, "base_arm": "baseline"})
+    path = export(former, model.parent.parent, "second")
+    assert read_weights(path, model.parent.parent)[1].base == "baseline/0.01.safetensors"
 
 
 def test_other_settings_of_the_quantizer_are_another_training(
@@ -148,10 +157,10 @@ def test_latents_that_diverge_stop_a_finetuning_with_the_remedy(
         finetune(loaded, open_source(str(model)), photographs, tmp_path / "out")
 
 
-@pytest.mark.parametrize("arm", ["", "../escaped", "a/b", ".hidden", "baseline"])
-def test_an_arm_that_cannot_be_stored_is_refused_beforehand(arm: str, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="arm"):
-        check_destination(tmp_path, arm, "baseline")
+@pytest.mark.parametrize("variant", ["", "../escaped", "a/b", ".hidden", "baseline"])
+def test_a_variant_that_cannot_be_stored_is_refused_beforehand(variant: str, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="variant"):
+        check_destination(tmp_path, variant, "baseline")
     assert not (tmp_path.parent / "escaped").exists()
     check_destination(tmp_path / "new", "finetuned-tcq.2", "baseline")
     (tmp_path / "file").touch()

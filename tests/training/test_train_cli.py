@@ -39,7 +39,7 @@ def test_from_photographs_to_a_finetuned_codec(photographs: Path, tmp_path: Path
     )
     assert f"weights: {weights}/baseline/0.01.safetensors" in shown.replace("\n", "")
     assert "step 12 of 12; loss " in shown  # off a terminal: lines, not a bar
-    assert "; held-out cost " in shown
+    assert "; hold-out cost " in shown
     assert (tmp_path / "a" / "loss.png").is_file()
 
     shown = bench(
@@ -64,14 +64,14 @@ def test_from_photographs_to_a_finetuned_codec(photographs: Path, tmp_path: Path
             "--steps",
             "2",
         ),
-        *("--out", tmp_path / "b", "--weights", weights, "--arm", "finetuned-tcq", "--threads", "1"),
+        *("--out", tmp_path / "b", "--weights", weights, "--variant", "finetuned-tcq", "--threads", "1"),
     )
     assert load_model("finetuned-tcq", 0.01, weights)[1].settings["tcq8"] == calibrated
 
     image = load_image(next(photographs.iterdir())).pixels
     streams = []
-    for arm in ("baseline", "finetuned-tcq"):
-        codec = LearnedCodec(f"{arm}-tcq8", arm=arm, quantizer="tcq8", weights=weights)
+    for variant in ("baseline", "finetuned-tcq"):
+        codec = LearnedCodec(f"{variant}-tcq8", variant=variant, quantizer="tcq8", weights=weights)
         streams.append(codec.encode(image, 0.01))
         decoded = codec.decode(streams[-1])
         assert decoded.shape == image.shape
@@ -92,12 +92,12 @@ def test_a_codec_of_ones_own_is_imported_finetuned_and_measured(
     torch.save(state, tmp_path / "my.pth.tar")
     monkeypatch.chdir(tmp_path)
     Path("recipe.toml").write_text(TINY_FINETUNE.read_text().replace("lmbda = 0.01\n", ""))
-    bench("import", "my.pth.tar", "--from-lmbda", "0.0067", "--weights", "W", "--arm", "mine")
+    bench("import", "my.pth.tar", "--from-lmbda", "0.0067", "--weights", "W", "--variant", "mine")
     bench("calibrate", "mine", "--data", photographs, "--weights", "W", "--quantizer", "tcq8")
     bench(
         *("finetune", "--from", "W/mine/0.0067.safetensors", "--quantizer", "tcq8", "--parts", "g_s"),
         *("--recipe", "recipe.toml", "--steps", "2", "--data", photographs, "--out", "runs/mine"),
-        *("--weights", "W", "--arm", "mine-tcq"),
+        *("--weights", "W", "--variant", "mine-tcq"),
     )
     documented = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
     suite = re.search(r"```toml\n(name = \"mine\".*?)```", documented, re.DOTALL)
@@ -118,7 +118,7 @@ def test_refusals_say_the_remedy(photographs: Path, tmp_path: Path) -> None:
         bench("train", "--recipe", TINY, *data, "--device", "tpu")
     with pytest.raises(BenchError, match="known are compressai:mbt2018-mean:1 to :8"):
         bench("finetune", "--from", "compressai:mbt2018-mean:0", *data)
-    with pytest.raises(BenchError, match="no weights for arm 'nothing'"):
+    with pytest.raises(BenchError, match="no weights for variant 'nothing'"):
         bench("calibrate", "nothing", "--data", photographs, "--weights", tmp_path)
     with pytest.raises(BenchError, match="did you mean 'baseline'"):
         bench("train", "--recipe", "baselines", *data)

@@ -104,7 +104,7 @@ class Quantizer(ABC):
     def dequantize(self, indices: I32, scale_index: U8, settings: QuantizerSettings) -> F32:
         """Return float32 [C, L], the reconstruction of int32 [C, L] indices.
 
-        uint8 [C, L] scale_index is what `quantize` was given; only the expanded quantizers use it.
+        uint8 [C, L] scale_index is what `quantize` was given; reconstruction offsets depend on it.
         """
         return self._points(indices, settings)
 

@@ -35,9 +35,9 @@ class Fit:
     zero_log_odds: tuple[Knots, ...]
     """By quantizer: natural logarithm of the factor on the odds of k = 0."""
     stretch: Knots
-    """How far a point moves away from zero, as a share of its distance from there (at most REACH * delta)."""
+    """Reconstruction offset, away from zero, as a share of the distance from it (REACH * delta at most)."""
     shift: Knots
-    """How far it moves beyond that, in units of delta."""
+    """The constant part of the reconstruction offset, in units of delta."""
 
     def shape(self, ratio: F64) -> tuple[F64, F64, F64]:
         """Return narrowing, wide weight and zero odds, each [quantizers, 64], at ratio = sigma / delta."""

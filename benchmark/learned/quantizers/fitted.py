@@ -1,4 +1,4 @@
-"""What quantizers that search have in common: tables fitted to latents, and points moved from zero."""
+"""What quantizers that search have in common: tables fitted to latents, and reconstruction offsets."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from benchmark.learned.tables import SCALE_TABLE, SCALES, PmfTables, fitted_tabl
 class FittedQuantizer(Quantizer):
     """A quantizer that searches, with tables fitted to latents of trained networks.
 
-    The lattice points decide. Where `expanded`, what the decoder is given lies further from zero than they
-    do (see `Fit`): that suits a decoder that was trained with noise and never saw quantized latents.
+    The lattice points decide. Where `expanded`, the reconstruction has an offset away from zero (see `Fit`):
+    that suits a decoder that was trained with noise and never saw quantized latents.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class FittedQuantizer(Quantizer):
         return other
 
     def dequantize(self, indices: I32, scale_index: U8, settings: QuantizerSettings) -> F32:
-        """Return float32 [C, L]: the lattice points, or these expanded as suits the scale of each sample."""
+        """Return float32 [C, L]: the lattice points, with their offsets if `expanded`."""
         values = self._points(indices, settings)
         if not self.expanded:
             return values

@@ -192,7 +192,7 @@ def dequantize(indices: I32, delta: np.float32, next_state: U8, lattice: U8) -> 
 
 @compile_kernel(nogil=True)
 def expand(values: F32, scale_index: U8, stretch: F32, shift: F32, reach: np.float32) -> None:
-    """Move float32 [C, L] values away from zero, in place; zeros stay.
+    """Add the reconstruction offset to float32 [C, L] values, away from zero, in place; zeros stay.
 
     By min(|x|, reach) * stretch[scale] + shift[scale], three operations, each rounded to float32.
     """
