@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import install_package
+from harness import doc_block, install_package
 from tiny_model import photograph_like
 
 from benchmark.errors import BitstreamError, UsageError
@@ -19,7 +20,10 @@ from benchmark.learned.quantizers import QUANTIZERS, find_stream_id, get_quantiz
 from benchmark.learned.tables import SCALE_TABLE
 from benchmark.training.recipe import FinetuneRecipe, load_recipe
 
-OUTSIDE = Path(__file__).parent / "outside_quantizer.py"
+OUTSIDE = doc_block("python", "class WideZero")
+ENTRY_POINTS = tomllib.loads(doc_block("toml", "bench.quantizers"))["project"]["entry-points"][
+    "bench.quantizers"
+]
 NAMES = (*QUANTIZERS.builtin, "wide-zero")
 
 
@@ -27,14 +31,14 @@ NAMES = (*QUANTIZERS.builtin, "wide-zero")
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "site"
     folder.mkdir()
-    point = "[bench.quantizers]\nwide-zero = outside_quantizer:WIDE_ZERO\n"
-    install_package(folder, "outside_quantizer", OUTSIDE.read_text(), point)
-    monkeypatch.delitem(sys.modules, "outside_quantizer", raising=False)
+    lines = ["[bench.quantizers]", *(f"{name} = {value}" for name, value in ENTRY_POINTS.items())]
+    install_package(folder, "wide_zero", OUTSIDE, "\n".join(lines) + "\n")
+    monkeypatch.delitem(sys.modules, "wide_zero", raising=False)
     monkeypatch.syspath_prepend(str(folder))
     QUANTIZERS.forget()
     yield folder
     QUANTIZERS.forget()
-    sys.modules.pop("outside_quantizer", None)
+    sys.modules.pop("wide_zero", None)
 
 
 def test_names_and_stream_ids_are_unique() -> None:
@@ -99,7 +103,7 @@ def test_a_recipe_takes_every_quantizer_of_the_registry(tmp_path: Path) -> None:
 def test_two_quantizers_with_one_stream_id_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rival = tmp_path / "rival"
     rival.mkdir()
-    source = OUTSIDE.read_text().replace('"wide-zero"', '"rival"').replace("stream_id = 200", "stream_id = 4")
+    source = OUTSIDE.replace('"wide-zero"', '"rival"').replace("stream_id = 200", "stream_id = 4")
     install_package(
         rival, "rival_quantizer", source, "[bench.quantizers]\nrival = rival_quantizer:WIDE_ZERO\n"
     )
