@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,9 @@ class Kind(StrEnum):
     suites = "suites"
     datasets = "datasets"
     metrics = "metrics"
+    quantizers = "quantizers"
+    architectures = "architectures"
+    figures = "figures"
 
 
 def register(app: typer.Typer) -> None:
@@ -29,9 +33,17 @@ def register(app: typer.Typer) -> None:
 
 
 def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
-    """List codecs, suites, datasets or metrics by name."""
-    rows = {"codecs": _codecs, "suites": _suites, "datasets": _datasets, "metrics": _metrics}[kind]
-    _print_columns(rows())
+    """List by name what this installation has."""
+    rows: dict[Kind, Callable[[], Iterable[Sequence[str]]]] = {
+        Kind.codecs: _codecs,
+        Kind.suites: _suites,
+        Kind.datasets: _datasets,
+        Kind.metrics: _metrics,
+        Kind.quantizers: _quantizers,
+        Kind.architectures: _architectures,
+        Kind.figures: _figures,
+    }
+    _print_columns(rows[kind]())
 
 
 def _codecs() -> Iterable[Sequence[str]]:
@@ -72,6 +84,36 @@ def _metrics() -> Iterable[Sequence[str]]:
         yield name, metric.version, metric.unit, metric.summary
     for name, fault in METRICS.faults.items():
         yield name, "", "", f"not available: {fault}"
+
+
+def _quantizers() -> Iterable[Sequence[str]]:
+    from benchmark.learned.quantizers import QUANTIZERS
+
+    yield "QUANTIZER", "STREAM ID", "CALIBRATED", ""
+    for name, quantizer in QUANTIZERS.items():
+        yield name, str(quantizer.stream_id), "yes" if quantizer.calibrated else "", _first_line(quantizer)
+    yield from ((name, "", "", f"not available: {fault}") for name, fault in QUANTIZERS.faults.items())
+
+
+def _architectures() -> Iterable[Sequence[str]]:
+    from benchmark.learned.architectures import ARCHITECTURES
+
+    yield "ARCHITECTURE", ""
+    yield from ((name, _first_line(kind)) for name, kind in ARCHITECTURES.items())
+    yield from ((name, f"not available: {fault}") for name, fault in ARCHITECTURES.faults.items())
+
+
+def _figures() -> Iterable[Sequence[str]]:
+    from benchmark.report.figures import FIGURES
+
+    yield "FIGURE", ""
+    yield from ((name, figure.title) for name, figure in FIGURES.items())
+    yield from ((name, f"not available: {fault}") for name, fault in FIGURES.faults.items())
+
+
+def _first_line(entry: object) -> str:
+    """Return what an entry's docstring begins with."""
+    return (inspect.getdoc(entry) or "").split("\n")[0]
 
 
 def _print_columns(rows: Iterable[Sequence[str]]) -> None:

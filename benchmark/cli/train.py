@@ -132,7 +132,7 @@ def calibrate(
     from benchmark.cli import display
     from benchmark.errors import UsageError
     from benchmark.learned.quantizers import calibrated
-    from benchmark.learned.weights import available, load_model, update_settings, weights_folder
+    from benchmark.learned.weights import load_model, nominal_lmbdas, update_settings, weights_folder
     from benchmark.training.calibrate import EVALUATIONS
     from benchmark.training.calibrate import calibrate as choose
     from benchmark.training.checkpoint import check_writable
@@ -142,7 +142,7 @@ def calibrate(
     if unknown := sorted(set(quantizer or ()) - set(calibrated())):
         raise UsageError(f"--quantizer {unknown[0]}: calibrated are {', '.join(calibrated())}")
     folder = weights or weights_folder()
-    points = lmbda or available(variant, folder)
+    points = lmbda or nominal_lmbdas(variant, folder)
     if not points:
         raise UsageError(
             f"no weights for variant {variant!r} in {folder}; train some, or give another --weights"

@@ -13,7 +13,7 @@ from benchmark.learned.architectures.base import Architecture, ExactPrior
 from benchmark.learned.architectures.transforms import Transforms
 from benchmark.learned.coding.bitstream import (
     MODEL_ID_BYTES,
-    Container,
+    CodedImage,
     Header,
     latent_seed,
     stored_float,
@@ -28,7 +28,7 @@ from benchmark.learned.quantizers.base import QuantizerSettings
 class Encoded:
     """What encoding gives."""
 
-    container: Container
+    container: CodedImage
     entropy_bits: float
     """Information content of both streams under the model, in bits."""
 
@@ -79,7 +79,7 @@ class CodingModel:
         indices, scales = self._quantize(y[0].numpy(), z_hat, quantizer_name, settings)
         coder = index_coder(quantizer_name, QuantizerSettings(settings.delta))
         bits += sum(map(coder.entropy_bits, indices, scales))
-        return Encoded(Container(header, hyper_stream, coder.encode(indices, scales, seed)), bits)
+        return Encoded(CodedImage(header, hyper_stream, coder.encode(indices, scales, seed)), bits)
 
     def _quantize(
         self, y: F32, z_hat: F64 | None, quantizer_name: str, settings: QuantizerSettings
@@ -97,7 +97,7 @@ class CodingModel:
                 step.scatter(quantizer.dequantize(indices[-1], scale_index, settings) + mu, y_hat)
         return indices, scales
 
-    def decode(self, container: Container) -> Image:
+    def decode(self, container: CodedImage) -> Image:
         """Return the image. Raises BitstreamError for streams that do not decode to their last bit.
 
         Nothing larger than the hyper-latents is made before the hyper-latent stream has proved sound, and no
@@ -106,7 +106,7 @@ class CodingModel:
         image = self.transforms.synthesis(self.decode_latents(container))
         return np.ascontiguousarray(image[: container.header.height, : container.header.width])
 
-    def decode_latents(self, container: Container) -> F32:
+    def decode_latents(self, container: CodedImage) -> F32:
         """Return the quantized latents, float32 [M, rows, columns], that the streams hold."""
         header = container.header
         stride = self._network.latent_stride
@@ -125,7 +125,7 @@ class CodingModel:
         reader.finish(latent_seed(header, container.hyper_stream))
         return y_hat
 
-    def _hyper_decode(self, container: Container) -> F64 | None:
+    def _hyper_decode(self, container: CodedImage) -> F64 | None:
         """Return z_hat, float64 [N, rows, columns]. Raises BitstreamError."""
         if self.hyper_latents is None:
             if container.hyper_stream:

@@ -77,6 +77,12 @@ def available(variant: str, folder: Path | None = None) -> tuple[float, ...]:
     return tuple(sorted({lmbda for entry in mine for lmbda in _usual(entry)}))
 
 
+def nominal_lmbdas(variant: str, folder: Path) -> tuple[float, ...]:
+    """Return the lambda that each weights file of `variant` was made for, of a range the middle; rising."""
+    mine = [entry for entry in read_manifest(folder) if entry["variant"] == variant]
+    return tuple(sorted(float(entry["lmbda"]) for entry in mine))
+
+
 def serves(entry: Mapping[str, Any], lmbda: float) -> bool:
     """Tell whether the weights of a manifest's entry are for this lambda."""
     span = entry.get("lmbda_range")

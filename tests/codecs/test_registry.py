@@ -121,14 +121,6 @@ def test_unknown_names_offer_near_ones() -> None:
         codec_entry("zzz")
 
 
-def test_codecs_of_one_target_are_a_family_and_so_are_the_learned_ones() -> None:
-    assert CodecEntry("a:B", "", "q", (1,)).family == CodecEntry("a:B", "other", "q", (2,)).family
-    assert CodecEntry("a:B", "", "q", (1,)).family != CodecEntry("a:C", "", "q", (1,)).family
-    assert CodecEntry("a:B", "", "q", (1,), family="f").family == "f"
-    assert codec_entry("baseline").family == codec_entry("finetuned-tcq").family == "learned"
-    assert codec_entry("jpeg").family != codec_entry("webp").family
-
-
 @pytest.mark.parametrize(
     ("asked", "absent"),
     [

@@ -279,13 +279,13 @@ def decoder_noise(patch: pytest.MonkeyPatch) -> None:
 def header_that_doubles(patch: pytest.MonkeyPatch) -> None:
     pack, unpack = bitstream.pack, bitstream.unpack
 
-    def header_bytes(container: bitstream.Container) -> int:
+    def header_bytes(container: bitstream.CodedImage) -> int:
         return len(pack(container)) - len(container.hyper_stream) - len(container.latent_stream)
 
-    def twice(container: bitstream.Container) -> bytes:
+    def twice(container: bitstream.CodedImage) -> bytes:
         return pack(container)[: header_bytes(container)] + pack(container)
 
-    def once(data: bytes) -> bitstream.Container:
+    def once(data: bytes) -> bitstream.CodedImage:
         start = data.index(bitstream.MAGIC, 1)
         return unpack(data[start:])
 

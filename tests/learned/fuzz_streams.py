@@ -19,7 +19,7 @@ import torch
 from tiny_model import photograph_like, tiny_model
 
 from benchmark.errors import BitstreamError
-from benchmark.learned.coding.bitstream import Container, latent_seed, pack, unpack
+from benchmark.learned.coding.bitstream import CodedImage, latent_seed, pack, unpack
 from benchmark.learned.coding.indices import index_coder
 from benchmark.learned.model import CodingModel
 from benchmark.learned.quantizers import get_quantizer
@@ -80,7 +80,7 @@ def attempt(model: CodingModel, data: bytes) -> str:
     header = container.header
     coder = index_coder(header.quantizer, QuantizerSettings(header.delta))
     latent = coder.encode([indices], [scale_index], latent_seed(header, container.hyper_stream))
-    assert pack(Container(header, container.hyper_stream, latent)) == data, "decodes, but to another stream"
+    assert pack(CodedImage(header, container.hyper_stream, latent)) == data, "decodes, but to another stream"
     image = model.decode(container)
     assert image.shape == (header.height, header.width, 3)
     return "decoded"

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.errors import BitstreamError
-from benchmark.learned.coding.bitstream import Container, Header, pack, stored_float, unpack
+from benchmark.learned.coding.bitstream import CodedImage, Header, pack, stored_float, unpack
 from benchmark.learned.quantizers import QUANTIZERS
 
 HEADER = Header(bytes(range(4)), 768, 512, "tcq8", stored_float(0.65))
-EXAMPLE = Container(HEADER, b"hyper", b"latents")
+EXAMPLE = CodedImage(HEADER, b"hyper", b"latents")
 
 
 def resealed(body: bytes) -> bytes:
@@ -34,12 +34,12 @@ def resealed(body: bytes) -> bytes:
 def test_round_trip(  # noqa: PLR0917
     model_id: bytes, width: int, height: int, quantizer: str, delta: float, hyper: bytes, latent: bytes
 ) -> None:
-    container = Container(Header(model_id, width, height, quantizer, delta), hyper, latent)
+    container = CodedImage(Header(model_id, width, height, quantizer, delta), hyper, latent)
     assert unpack(pack(container)) == container
 
 
 def test_overhead_on_a_kodak_image_is_23_bytes() -> None:
-    container = Container(HEADER, bytes(1000), bytes(30000))
+    container = CodedImage(HEADER, bytes(1000), bytes(30000))
     assert len(pack(container)) - 31000 == 23
 
 

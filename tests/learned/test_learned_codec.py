@@ -17,7 +17,7 @@ from benchmark.codecs.base import collect_facts
 from benchmark.errors import BitstreamError, CodecUnavailableError, PointError
 from benchmark.learned.architectures.loading import described
 from benchmark.learned.coding import bitstream
-from benchmark.learned.coding.bitstream import Container, pack, unpack
+from benchmark.learned.coding.bitstream import CodedImage, pack, unpack
 from benchmark.learned.quantizers import get_quantizer
 from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.weights import update_settings, write_weights
@@ -165,7 +165,7 @@ def test_swapped_cut_and_empty_streams_behind_a_right_checksum_are_refused(name:
         (one.hyper_stream[:-1], one.latent_stream),
     ):
         with pytest.raises(BitstreamError):
-            codec.decode(pack(Container(one.header, hyper, latent)))
+            codec.decode(pack(CodedImage(one.header, hyper, latent)))
 
 
 def test_absurd_sizes_are_refused_at_once() -> None:
@@ -175,5 +175,5 @@ def test_absurd_sizes_are_refused_at_once() -> None:
     header = bitstream.Header(container.header.model_id, 11585, 11585, "scalar", 1.0)
     start = time.perf_counter()
     with pytest.raises(BitstreamError, match="too few for the claimed 11585x11585"):
-        codec.decode(pack(Container(header, container.hyper_stream, container.latent_stream)))
+        codec.decode(pack(CodedImage(header, container.hyper_stream, container.latent_stream)))
     assert time.perf_counter() - start < 1.0

@@ -131,7 +131,7 @@ def test_a_crash_between_merging_and_emptying_the_journal_makes_no_duplicates(tm
 KILLED_WRITER = """
 import sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 from test_results import row
 from benchmark.results.store import Store
 with Store(Path({folder!r})) as store:
@@ -142,7 +142,9 @@ with Store(Path({folder!r})) as store:
 
 
 def test_kill_9_loses_no_row_that_was_appended(tmp_path: Path) -> None:
-    code = KILLED_WRITER.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
+    code = KILLED_WRITER.format(
+        tests=[str(Path(__file__).parent), str(Path(__file__).parents[1])], folder=str(tmp_path)
+    )
     root = Path(__file__).parents[2]
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root) as writer:
         assert writer.stdout is not None

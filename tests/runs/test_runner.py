@@ -100,7 +100,7 @@ def test_results_of_version_1_are_not_measured_again(tmp_path: Path, images: Pat
     frame = read_results(tmp_path / "out")
     assert frame["psnr_yuv"].notna().all()
     assert set(frame["point_name"]) == {"trick"}
-    assert set(frame["codec_family"]) == {"harness:TrickCodec"}
+    assert set(frame["codec_family"]) == {"trick"}
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path, images: Path) -> None:

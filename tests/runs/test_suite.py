@@ -57,12 +57,21 @@ def test_plan_is_every_codec_at_every_point_on_every_image(tmp_path: Path) -> No
         image_sha256="0" * 64,
         metrics=("psnr_rgb",),
         point_name="quality",
-        codec_family="benchmark.codecs.pillow:JpegCodec",
+        codec_family="jpeg",
     )
     assert [(t.image, t.point) for t in tasks[:4]] == [
         (i, p) for i in ("a.png", "b.png") for p in (90.0, 95.5)
     ]
     assert {t.point for t in tasks if t.codec == "jpeg"} == set(default_points)
+
+
+def test_learned_codecs_are_one_family_and_others_their_own(tmp_path: Path) -> None:
+    labels = "".join(
+        f'[[codec]]\nname = "{name}"\npoints = [0.013]\n'
+        for name in ("baseline", "finetuned-tcq", "jpeg", "webp")
+    )
+    tasks = parse_suite(suite_file(tmp_path, HEAD + labels)).tasks(dataset("a.png", size=1))
+    assert [task.codec_family for task in tasks] == ["learned", "learned", "jpeg", "webp"]
 
 
 FAULTS = {

@@ -214,8 +214,8 @@ def test_calibration_finds_settings_better_than_the_defaults(
     )
     assert found.quality["cost"] == min(cost for _, cost in tried) < tried[0][1]
     assert 0.05 < found.settings.delta < 3
-    loaded = load_recipe(FinetuneRecipe, recipe, quantizer="rdoq")
-    again = validate_by(network, held_out, Quantized(LoopQuantizer("rdoq", found.settings)), loaded, True)
+    rule = Quantized(LoopQuantizer("rdoq", found.settings))
+    again = validate_by(network, held_out, [0.01], rule, low_precision=True)
     assert again == pytest.approx(found.quality)
     with pytest.raises(TrainingError, match="calibrated are: rdoq, tcq4, tcq8"):
         calibrate(network, 0.01, held_out, "scalar")

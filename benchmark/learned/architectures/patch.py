@@ -184,7 +184,10 @@ class GroupPrior(nn.Module):
 
 
 class Patch(Architecture):
-    """The network of this module (see there). Latents and hyper-latents come scaled for the rate it is at."""
+    """Patches, depthwise blocks, channel groups with checkerboards; one network for all rates.
+
+    See this module. Latents and hyper-latents come scaled for the rate that the network is at.
+    """
 
     name = "patch"
     config_type = PatchConfig

@@ -1,4 +1,4 @@
-"""The container of the learned codecs: what a decoder must know, then the two streams (docs/bitstream.md)."""
+"""The bytes of the learned codecs: what a decoder must know, then the two streams (docs/bitstream.md)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Container:
+class CodedImage:
     """One coded image."""
 
     header: Header
@@ -74,13 +74,13 @@ def latent_seed(header: Header, hyper_stream: bytes) -> int:
     return zlib.crc32(head(header, hyper_stream))
 
 
-def pack(container: Container) -> bytes:
+def pack(container: CodedImage) -> bytes:
     """Return the bytes of `container`."""
     body = head(container.header, container.hyper_stream) + container.latent_stream
     return body + _CHECKSUM.pack(zlib.crc32(body))
 
 
-def unpack(data: bytes) -> Container:
+def unpack(data: bytes) -> CodedImage:
     """Return what `pack` was given.
 
     Raises BitstreamError for bytes that are too short, of another format or version, altered (the checksum
@@ -121,7 +121,7 @@ def unpack(data: bytes) -> Container:
             f"a hyper-latent stream of {hyper_bytes} bytes cannot be in {len(body) - at} bytes"
         )
     header = Header(model_id, width, height, quantizer.name, delta, lmbda)
-    return Container(header, body[at : at + hyper_bytes], body[at + hyper_bytes :])
+    return CodedImage(header, body[at : at + hyper_bytes], body[at + hyper_bytes :])
 
 
 def _check_size(width: int, height: int) -> None:
