@@ -87,7 +87,7 @@ def finetune(
         str | None, typer.Option(help="The name of the model in the weights folder, such as finetuned-tcq.")
     ] = None,
 ) -> None:
-    """Retrain a decoder on quantized latents (its second step)."""
+    """Retrain the decoder on quantized latents (the second step)."""
     from benchmark.cli import display
     from benchmark.errors import UsageError
     from benchmark.training.data import split_photographs

@@ -80,7 +80,7 @@ def decode(data: bytes, codec_name: str | None, source: str) -> tuple[Image, str
         held = Container.unpack(data, source)
         codec_name, options, data = held.codec, held.options, held.payload
     elif data.startswith(MAGIC):
-        raise UsageError(f"{source}: names its codec itself; leave --codec out")
+        raise UsageError(f"{source}: names its codec itself; omit --codec")
     codec = make_codec(codec_name, options)
     codec.version()
     try:

@@ -138,7 +138,7 @@ def read_trusted(record: Path) -> dict[str, str]:
         sha256, _, name = line.partition("  ")
         if not re.fullmatch(r"[0-9a-f]{64}", sha256) or not name:
             raise DatasetError(
-                f"{record}: expected 'sha256  filename', found {line!r}; delete the file to start anew"
+                f"{record}: expected 'sha256  filename', found {line!r}; delete the file to start again"
             )
         trusted[name] = sha256
     return trusted

@@ -66,7 +66,7 @@ def read(
 ) -> pd.DataFrame:
     """Read what a report needs of the results (`summary.columns`), of these codecs alone if any is named.
 
-    A measured `anchor` is read along with the codecs. Rows that the plan does not ask for are left out, and
+    A measured `anchor` is read along with the codecs. Rows that the plan does not ask for are excluded, and
     `remark` is told how many.
 
     Raises StoreError if there are none, AnalysisError for a codec without results.
@@ -79,7 +79,7 @@ def read(
         planned = asked.plan.select(frame)
         if remark is not None and len(planned) < len(frame):
             count = len(frame) - len(planned)
-            remark(f"{asked.path}: {count} rows that the suite no longer asks for are left out")
+            remark(f"{asked.path}: {count} rows that the suite no longer asks for are excluded")
         frame = planned
     if not codecs:
         return frame

@@ -81,4 +81,4 @@ def read_plan(folder: Path) -> Plan | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path}: is damaged ({error}); delete it, the next run writes it anew") from error
+        raise StoreError(f"{path}: is damaged ({error}); delete it, the next run writes it again") from error

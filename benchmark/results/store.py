@@ -168,7 +168,9 @@ def set_aside(folder: Path) -> Path | None:
             for name in names:
                 (folder / name).rename(target / name)
     except OSError as error:
-        raise StoreError(f"{folder}: the old results cannot be moved aside: {error.strerror}") from error
+        raise StoreError(
+            f"{folder}: the old results cannot be moved to _previous/: {error.strerror}"
+        ) from error
     return target
 
 

@@ -149,7 +149,7 @@ def _image(path: Path, sha256: str, crop: int | None) -> LoadedImage:
     loaded = load_image(path)
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sha256:
-        raise DatasetError(f"{path}: changed while the run went on: sha256 was {sha256}, is {found}")
+        raise DatasetError(f"{path}: changed during the run: sha256 was {sha256}, is {found}")
     return loaded if crop is None else replace(loaded, pixels=centre_crop(loaded.pixels, crop))
 
 

@@ -284,7 +284,7 @@ def _checked_codec(spec: CodecSpec, where: str) -> CodecSpec:
         raise UsageError(f"{where}: {error}") from error
     points = entry.points if spec.points is None else spec.points
     if not points:
-        raise UsageError(f"{where} points: is empty; leave it out for the default ones")
+        raise UsageError(f"{where} points: is empty; omit it for the default ones")
     for point in points:
         if not math.isfinite(point) or point < 0:
             raise UsageError(f"{where} points: {point:g} is not a number from 0 up")

@@ -30,7 +30,7 @@ CalibrationObserver = Callable[[str, QuantizerSettings, float], None]
 
 @dataclass(frozen=True)
 class Calibration:
-    """The settings found for one quantizer, and what they give on the held-out photographs."""
+    """The settings found for one quantizer, and what they give on the hold-out photographs."""
 
     settings: QuantizerSettings
     quality: dict[str, float]

@@ -39,7 +39,7 @@ def draw_course(course: Course, recipe: Mapping[str, Any], png: Path) -> None:
             [entry[key] for entry in course.validations],
             "D",
             color="#d55e00",
-            label="held-out photographs",
+            label="hold-out photographs",
         )
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""Training photographs in memory: which are held out, how lossy ones are cleaned, random crops."""
+"""Training photographs in memory: which are the hold-out set, how lossy ones are cleaned, random crops."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Split:
-    """The data of one training: photographs to learn from, and those that are held out."""
+    """The data of one training: photographs to learn from, and the hold-out set."""
 
     train: tuple[Photograph, ...]
     held_out: tuple[Photograph, ...]
@@ -56,12 +56,12 @@ class Split:
 
 
 def split_photographs(folder: Path) -> Split:
-    """Find the photographs under `folder` and hold out some of each sub-folder, by content.
+    """Find the photographs under `folder` and choose a hold-out set in each sub-folder, by content.
 
-    In each folder the files with the smallest sha256 are held out: a tenth, at most 20. (The project's own
-    data: 4 of 39 wikimedia and 20 of 500 bsds500 photographs.) Of copies of a file only the first counts.
-    They serve validation, calibration and the choice between variants; no training sees them. Raises
-    TrainingError if `folder` holds too few images.
+    In each folder the files with the smallest sha256 are the hold-out set: a tenth, at most 20. (Of the
+    project's own data: 4 of 39 wikimedia and 20 of 500 bsds500 photographs.) Of copies of a file only the
+    first counts. They serve validation, calibration and the choice between variants; no training sees them.
+    Raises TrainingError if `folder` holds too few images.
     """
     if not folder.is_dir():
         raise TrainingError(
@@ -133,7 +133,7 @@ def load_held_out(photographs: Sequence[Photograph], device: str, multiple: int)
             crop.permute(2, 0, 1)[None].float().div(255).to(device, memory_format=torch.channels_last)
         )
     if not crops:
-        raise TrainingError(f"every held-out photograph is smaller than {multiple} pixels")
+        raise TrainingError(f"every hold-out photograph is smaller than {multiple} pixels")
     return crops
 
 

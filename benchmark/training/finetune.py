@@ -41,7 +41,7 @@ def finetune(
     """
     if abs(recipe.lmbda - start.lmbda) > 1e-9:
         raise TrainingError(
-            f"{start.name} is of lmbda {start.lmbda:g}, the recipe says {recipe.lmbda:g}; leave it out there"
+            f"{start.name} is of lmbda {start.lmbda:g}, the recipe says {recipe.lmbda:g}; remove it there"
         )
     network = start.network()
     try:

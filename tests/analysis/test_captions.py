@@ -12,7 +12,7 @@ def test_captions_group_the_codecs_of_a_doubt() -> None:
     anchor, *others = list(frame["codec"].unique())
     frame.loc[frame["image"] == "image00.png", "status"] = "failed"
     said = captions.doubts(summarize(frame, anchor=anchor), ["psnr_rgb"])
-    assert "All: some evaluations failed; their images were left out." in said
+    assert "All: some evaluations failed; their images were excluded." in said
     last = frame["codec"] == others[-1]
     frame.loc[last & (frame["image"] == "image01.png"), "psnr_rgb"] = np.nan
     said = " ".join(captions.doubts(summarize(frame, anchor=anchor), ["psnr_rgb"]))

@@ -73,7 +73,7 @@ def test_rows_that_the_suite_no_longer_asks_for_are_left_out_and_counted(folder:
     assert " 60 " not in said.split("webp")[-1]
     assert len(read_results(out / "mine")) == 24  # the rows stay
     shown = bench("report", "mine", "--results", out, "--out", folder / "r", "--format", "html")
-    assert f"{out / 'mine'}: 10 rows that the suite no longer asks for are left out" in shown.replace(
+    assert f"{out / 'mine'}: 10 rows that the suite no longer asks for are excluded" in shown.replace(
         "\n", ""
     )
     assert "image1.png" in (folder / "r" / "index.html").read_text()

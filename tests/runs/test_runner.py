@@ -266,7 +266,7 @@ def test_an_image_that_changes_while_the_run_goes_on_is_not_measured(tmp_path: P
     with Store(tmp_path / "out") as store, local() as pool:
         outcome = run(tasks, versions, store, executor=pool, context=RunContext("r", 2, 1))
     assert (outcome.done, outcome.failed) == (1, 1)
-    assert "changed while the run went on" in str(rows(tmp_path / "out")[1.0, "image0.png"]["error"])
+    assert "changed during the run" in str(rows(tmp_path / "out")[1.0, "image0.png"]["error"])
 
 
 def test_points_and_options_are_checked_before_work(tmp_path: Path, images: Path) -> None:

@@ -43,7 +43,7 @@ class RateTime(Figure):
         shown = time_points(summary, metric)
         without_rate = [c.codec for c in summary.against(metric) if c.codec not in {*shown, *without_time}]
         said = [
-            *_listed("Rows timed under other conditions, left out", left_out),
+            *_listed("Rows timed under other conditions, excluded", left_out),
             *_listed("No comparable times", without_time),
             *_listed("No BD-rate, not shown", without_rate),
         ]

@@ -64,7 +64,7 @@ def viewer_data(
         codecs.setdefault(str(row["codec"]), {}).setdefault(name, []).append(point)
     if missing:
         remarks.append(
-            f"the viewer leaves out kept images whose source was not found ({len(missing)}): "
+            f"the viewer excludes kept images whose source was not found ({len(missing)}): "
             f"{', '.join(sorted(missing)[:5])}; set BENCH_DATA_DIR or --data-dir to where the dataset lies"
         )
     return ({"images": images, "codecs": codecs} if images else None), remarks
