@@ -21,7 +21,7 @@ from benchmark.learned.coding.bitstream import (
 from benchmark.learned.coding.factorized import HyperLatents
 from benchmark.learned.coding.indices import index_coder
 from benchmark.learned.quantizers import get_quantizer
-from benchmark.learned.quantizers.base import QuantizerSettings
+from benchmark.learned.quantizers.base import Quantizer, QuantizerSettings
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,16 @@ class CodingModel:
             self.model_id, image.shape[1], image.shape[0], quantizer_name, settings.delta, self._network.lmbda
         )
         seed = latent_seed(header, hyper_stream)
-        indices, scales = self._quantize(y[0].numpy(), z_hat, quantizer_name, settings)
-        coder = index_coder(quantizer_name, QuantizerSettings(settings.delta))
+        quantizer = get_quantizer(quantizer_name)
+        indices, scales = self._quantize(y[0].numpy(), z_hat, quantizer, settings)
+        coder = index_coder(quantizer, QuantizerSettings(settings.delta))
         bits += sum(map(coder.entropy_bits, indices, scales))
         return Encoded(CodedImage(header, hyper_stream, coder.encode(indices, scales, seed)), bits)
 
     def _quantize(
-        self, y: F32, z_hat: F64 | None, quantizer_name: str, settings: QuantizerSettings
+        self, y: F32, z_hat: F64 | None, quantizer: Quantizer, settings: QuantizerSettings
     ) -> tuple[list[I32], list[U8]]:
         """Return indices and scale indices of each step, [channels, length]."""
-        quantizer = get_quantizer(quantizer_name)
         params = self.prior(z_hat, y.shape[1], y.shape[2])
         y_hat = np.zeros(y.shape, np.float32)
         indices, scales = [], []
@@ -113,7 +113,7 @@ class CodingModel:
         rows, columns = (self.padded(side) // stride for side in (header.height, header.width))
         quantizer = get_quantizer(header.quantizer)
         settings = QuantizerSettings(header.delta)
-        coder = index_coder(header.quantizer, settings)
+        coder = index_coder(quantizer, settings)
         params = self.prior(self._hyper_decode(container), rows, columns)
         y_hat = np.zeros((self._network.steps[-1].last, rows, columns), np.float32)
         reader = coder.read(container.latent_stream)

@@ -78,7 +78,7 @@ def attempt(model: CodingModel, data: bytes) -> str:
         assert elapsed < LIMIT_SECONDS, f"{elapsed:.2f} s to refuse: {error}"
         return f"refused: {stage}"
     header = container.header
-    coder = index_coder(header.quantizer, QuantizerSettings(header.delta))
+    coder = index_coder(get_quantizer(header.quantizer), QuantizerSettings(header.delta))
     latent = coder.encode([indices], [scale_index], latent_seed(header, container.hyper_stream))
     assert pack(CodedImage(header, container.hyper_stream, latent)) == data, "decodes, but to another stream"
     image = model.decode(container)

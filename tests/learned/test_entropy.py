@@ -35,7 +35,7 @@ def test_indices_survive_and_cost_what_the_model_says(name: str) -> None:
     quantizer = get_quantizer(name)
     setting = quantizer.default_settings()
     indices = quantizer.quantize(residual, scale_index, setting)
-    coder = index_coder(name, setting)
+    coder = index_coder(get_quantizer(name), setting)
     stream = coder.encode([indices], [scale_index], SEED)
     assert np.array_equal(decoded(coder, stream, scale_index, SEED), indices)
     estimate = coder.entropy_bits(indices, scale_index) / 8
@@ -55,7 +55,7 @@ def test_any_int32_survives(name: str, data: st.DataObject) -> None:
     )
     scales = np.array(data.draw(st.lists(st.integers(0, 63), min_size=size, max_size=size)), np.uint8)
     scale_index = scales.reshape(channels, length)
-    coder = index_coder(name, QuantizerSettings(delta=0.7))
+    coder = index_coder(get_quantizer(name), QuantizerSettings(delta=0.7))
     stream = coder.encode([indices], [scale_index], SEED)
     assert np.array_equal(decoded(coder, stream, scale_index, SEED), indices)
     assert len(stream) <= coder.entropy_bits(indices, scale_index) / 8 * 1.005 + 8
@@ -67,7 +67,7 @@ def test_one_wrong_scale_index_is_noticed(name: str) -> None:
     quantizer = get_quantizer(name)
     setting = quantizer.default_settings()
     indices = quantizer.quantize(residual, scale_index, setting)
-    coder = index_coder(name, setting)
+    coder = index_coder(get_quantizer(name), setting)
     stream = coder.encode([indices], [scale_index], SEED)
     wrong = scale_index.copy()
     wrong[7, 150] ^= 1
@@ -77,7 +77,7 @@ def test_one_wrong_scale_index_is_noticed(name: str) -> None:
 
 def test_a_stream_of_another_seed_is_noticed() -> None:
     residual, scale_index = some_latents(4, 50)
-    coder = index_coder("scalar", QuantizerSettings(1.0))
+    coder = index_coder(get_quantizer("scalar"), QuantizerSettings(1.0))
     stream = coder.encode([np.rint(residual).astype(np.int32)], [scale_index], SEED)
     with pytest.raises(BitstreamError, match="damaged or foreign"):
         decoded(coder, stream, scale_index, SEED ^ 1)
@@ -86,7 +86,7 @@ def test_a_stream_of_another_seed_is_noticed() -> None:
 def test_streams_of_zeros_cost_next_to_nothing() -> None:
     indices = np.zeros((192, 1536), np.int32)
     scale_index = np.zeros(indices.shape, np.uint8)
-    coder = index_coder("tcq8", QuantizerSettings(delta=0.6))
+    coder = index_coder(get_quantizer("tcq8"), QuantizerSettings(delta=0.6))
     stream = coder.encode([indices], [scale_index], SEED)
     assert len(stream) < coder.entropy_bits(indices, scale_index) / 8 * 1.005 + 5
     assert np.array_equal(decoded(coder, stream, scale_index, SEED), indices)
@@ -98,7 +98,7 @@ def test_frequencies_are_the_committed_integers() -> None:
 
     found = {}
     for name in ("scalar", "tcq8"):
-        alphabets = index_coder(name, QuantizerSettings(delta=0.625))._alphabets
+        alphabets = index_coder(get_quantizer(name), QuantizerSettings(delta=0.625))._alphabets
         found[name] = crc32(b"".join(row.astype("<i8").tobytes() for row in alphabets.frequencies))
     assert found == GOLDEN_FREQUENCIES
 
@@ -113,7 +113,7 @@ def test_bytes_without_their_trailing_zeros_are_the_same_coder() -> None:
         rng = np.random.default_rng(seed)
         indices = rng.integers(-2, 3, (1, seed % 9)).astype(np.int32)
         scale_index = np.full(indices.shape, 20, np.uint8)
-        coder = index_coder("scalar", QuantizerSettings(1.0))
+        coder = index_coder(get_quantizer("scalar"), QuantizerSettings(1.0))
         assert np.array_equal(
             decoded(coder, coder.encode([indices], [scale_index], SEED), scale_index, SEED), indices
         )

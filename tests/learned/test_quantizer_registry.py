@@ -109,5 +109,6 @@ def test_two_quantizers_with_one_stream_id_are_named(tmp_path: Path, monkeypatch
     )
     monkeypatch.syspath_prepend(str(rival))
     QUANTIZERS.forget()
-    with pytest.raises(UsageError, match="tcq8 and rival have the same stream_id, 4"):
-        find_stream_id(4)
+    assert find_stream_id(4) is get_quantizer("tcq8")  # streams of the package's own decode as before
+    with pytest.raises(UsageError, match="'rival' has the stream_id of 'tcq8', 4: give it another"):
+        get_quantizer("rival")

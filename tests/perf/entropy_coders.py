@@ -51,7 +51,7 @@ def main() -> None:
         quantizer = get_quantizer(name)
         settings = quantizer.default_settings()
         indices = quantizer.quantize(residual, scale_index, settings)
-        coder = index_coder(name, settings)
+        coder = index_coder(get_quantizer(name), settings)
         stream = coder.encode([indices], [scale_index], 1)
         encode = milliseconds(lambda: coder.encode([indices], [scale_index], 1), rounds)  # noqa: B023
         decode = milliseconds(lambda: coder.read(stream).step(scale_index), rounds)  # noqa: B023

@@ -142,7 +142,7 @@ def split(model: CodingModel, image: Image, rounds: int) -> None:
     }
     for name in QUANTIZERS:
         settings = get_quantizer(name).default_settings()
-        coder = index_coder(name, QuantizerSettings(settings.delta))
+        coder = index_coder(get_quantizer(name), QuantizerSettings(settings.delta))
         indices = get_quantizer(name).quantize(residual, scale_index, settings)
         stream = coder.encode([indices], [scale_index], 1)
         steps |= {

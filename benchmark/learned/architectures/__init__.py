@@ -21,6 +21,7 @@ ARCHITECTURES: Registry[type[Architecture]] = Registry(
     group="bench.architectures",
     form="subclass of benchmark.learned.architectures.base.Architecture",
     accepts=_is_architecture,
+    name_of=lambda kind: kind.name,
     builtin={
         "mean-scale": "benchmark.learned.architectures.mean_scale:MeanScaleHyperprior",
         "patch": "benchmark.learned.architectures.patch:Patch",

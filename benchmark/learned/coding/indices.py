@@ -23,7 +23,6 @@ from benchmark.learned.coding.ans import (
     seeded,
     to_bytes,
 )
-from benchmark.learned.quantizers import get_quantizer
 from benchmark.learned.quantizers.base import Quantizer, QuantizerSettings
 from benchmark.learned.quantizers.trellis import Trellis
 from benchmark.learned.tables import SCALES, PmfTables
@@ -158,9 +157,9 @@ class IndexReader:
 
 
 @lru_cache(maxsize=32)
-def index_coder(quantizer_name: str, settings: QuantizerSettings) -> IndexCoder:
+def index_coder(quantizer: Quantizer, settings: QuantizerSettings) -> IndexCoder:
     """Return the coder of a quantizer at a setting, its tables made once a process."""
-    return IndexCoder(get_quantizer(quantizer_name), settings)
+    return IndexCoder(quantizer, settings)
 
 
 def _checksum(steps: Sequence[I32], seed: int) -> int:

@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 def _is_quantizer(entry: object) -> TypeGuard[Quantizer]:
     from benchmark.learned.quantizers.base import Quantizer
 
-    return isinstance(entry, Quantizer)
+    return isinstance(entry, Quantizer) and entry.stream_id in range(256)
 
 
 QUANTIZERS: Registry[Quantizer] = Registry(
     what="quantizer",
     group="bench.quantizers",
-    form="instance of benchmark.learned.quantizers.base.Quantizer",
+    form="instance of benchmark.learned.quantizers.base.Quantizer with a stream_id of 0 to 255",
     accepts=_is_quantizer,
+    name_of=lambda quantizer: quantizer.name,
     builtin={
         "scalar": "benchmark.learned.quantizers.scalar:SCALAR",
         "deadzone": "benchmark.learned.quantizers.scalar:DEADZONE",
@@ -36,20 +37,23 @@ QUANTIZERS: Registry[Quantizer] = Registry(
 
 
 def get_quantizer(name: str) -> Quantizer:
-    """Return the quantizer of this name. Raises UsageError, with the near names, if there is none."""
-    return QUANTIZERS.find(name)
+    """Return the quantizer of this name.
+
+    Raises UsageError, with the near names, if there is none, and if its stream_id is another's, which came
+    first: streams could not tell them apart.
+    """
+    quantizer = QUANTIZERS.find(name)
+    owner = find_stream_id(quantizer.stream_id)
+    if owner is not None and owner is not quantizer:
+        raise UsageError(
+            f"quantizer {name!r} has the stream_id of {owner.name!r}, {quantizer.stream_id}: give it another"
+        )
+    return quantizer
 
 
 def find_stream_id(stream_id: int) -> Quantizer | None:
-    """Return the quantizer that streams know by this byte; None if there is none here.
-
-    Raises UsageError if two claim it.
-    """
-    found = [quantizer for _, quantizer in QUANTIZERS.items() if quantizer.stream_id == stream_id]
-    if len(found) > 1:
-        names = " and ".join(quantizer.name for quantizer in found)
-        raise UsageError(f"quantizers {names} have the same stream_id, {stream_id}: give one another")
-    return found[0] if found else None
+    """Return the quantizer that streams know by this byte, the package's own first; None if there is none."""
+    return next((q for _, q in QUANTIZERS.items() if q.stream_id == stream_id), None)
 
 
 def calibrated() -> tuple[str, ...]:
