@@ -45,7 +45,7 @@ def table_bits(
 
 
 @pytest.mark.parametrize("name", QUANTIZERS.names())
-def test_the_registry_has_what_the_brief_names(name: str) -> None:
+def test_every_quantizer_has_its_machine_and_tables(name: str) -> None:
     quantizer = get_quantizer(name)
     assert quantizer.name == name
     states = 1 if quantizer.machine is None else quantizer.machine.states
