@@ -156,7 +156,10 @@ class GroupPrior(nn.Module):
         hidden = config.hidden
         self.from_features = nn.Conv2d(config.features, hidden, 1)
         self.from_before = nn.Conv2d(before, hidden, 3, padding=1, bias=False) if before else None
-        self.from_anchors = nn.Conv2d(own, hidden, 5, padding=2, bias=False)
+        self.own = own
+        self.from_anchors = nn.Parameter(torch.empty(hidden, own, int(_NEIGHBOURS.sum())))
+        """Of a 5x5 convolution, the taps on the other colour: the rest is zero."""
+        nn.init.uniform_(self.from_anchors, -1 / (5 * own**0.5), 1 / (5 * own**0.5))
         self.rate_slope = nn.Parameter(torch.zeros(hidden))
         self.middle = nn.Conv2d(hidden, hidden, 1)
         self.last = nn.Conv2d(hidden, 2 * own, 1)
@@ -173,8 +176,13 @@ class GroupPrior(nn.Module):
 
     def near(self, anchors: Tensor) -> Tensor:
         """Return what the anchors add for their neighbours of the other colour."""
-        mask = torch.from_numpy(_NEIGHBOURS).to(self.from_anchors.weight)
-        return functional.conv2d(anchors, self.from_anchors.weight * mask, padding=2)
+        return functional.conv2d(anchors, self.anchor_weight(), padding=2)
+
+    def anchor_weight(self) -> Tensor:
+        """Return the weight of that convolution, float32 [hidden, own, 5, 5]."""
+        weight = self.from_anchors.new_zeros(*self.from_anchors.shape[:2], 5, 5)
+        weight[:, :, torch.from_numpy(_NEIGHBOURS)] = self.from_anchors
+        return weight
 
     def head(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Return mu and sigma, float32 [batch, own, h, w]."""
@@ -364,10 +372,10 @@ class _ExactGroup:
         bias = prior.from_features.bias.detach().double() + float(t) * prior.rate_slope.detach().double()  # type: ignore[union-attr]
         self._features = Taps(prior.from_features.weight, bias)
         self._before = None if prior.from_before is None else Taps(prior.from_before.weight)
-        self._anchors = Taps(prior.from_anchors.weight, mask=_NEIGHBOURS)
+        self._anchors = Taps(prior.anchor_weight(), mask=_NEIGHBOURS)
         self._middle = Taps(prior.middle.weight, prior.middle.bias)
         self._last = Taps(prior.last.weight, prior.last.bias)
-        self._own = prior.from_anchors.in_channels
+        self._own = prior.own
 
     def __call__(self, psi: F64, known: F64, at: Intp, *, near: bool) -> F64:
         """Return sums, float64 [2 * own, length], sigma first; `known` are activations up to this group."""
