@@ -16,8 +16,8 @@ from benchmark.learned.coding import bitstream
 from benchmark.learned.weights import (
     MANIFEST,
     available,
+    entries_of,
     load_model,
-    read_manifest,
     read_metadata,
     weights_folder,
     within,
@@ -159,9 +159,7 @@ class _Entry:
 def _entries(variant: str, folder: Path, manifest_changed: int) -> tuple[_Entry, ...]:
     """Return the variant's models from the files' metadata; `manifest_changed` only renews the cache."""
     found = []
-    for entry in sorted(read_manifest(folder), key=lambda entry: float(entry["lmbda"])):
-        if entry["variant"] != variant:
-            continue
+    for entry in entries_of(variant, folder):
         path = folder / entry["file"]
         metadata = read_metadata(path)
         try:

@@ -73,14 +73,18 @@ def available(variant: str, folder: Path | None = None) -> tuple[float, ...]:
 
     Imports no torch. Raises WeightsError if the manifest is damaged.
     """
-    mine = [entry for entry in read_manifest(folder) if entry[_VARIANT] == variant]
-    return tuple(sorted({lmbda for entry in mine for lmbda in _usual(entry)}))
+    return tuple(sorted({lmbda for entry in entries_of(variant, folder) for lmbda in _usual(entry)}))
 
 
 def nominal_lmbdas(variant: str, folder: Path) -> tuple[float, ...]:
     """Return the lambda that each weights file of `variant` was made for, of a range the middle; rising."""
-    mine = [entry for entry in read_manifest(folder) if entry["variant"] == variant]
-    return tuple(sorted(float(entry["lmbda"]) for entry in mine))
+    return tuple(float(entry["lmbda"]) for entry in entries_of(variant, folder))
+
+
+def entries_of(variant: str, folder: Path | None = None) -> list[dict[str, Any]]:
+    """Return the manifest's entries of `variant`, lambda rising. Raises as `read_manifest`."""
+    mine = [entry for entry in read_manifest(folder) if entry[_VARIANT] == variant]
+    return sorted(mine, key=lambda entry: float(entry["lmbda"]))
 
 
 def serves(entry: Mapping[str, Any], lmbda: float) -> bool:

@@ -25,10 +25,8 @@ def build(description: Mapping[str, Any]) -> Architecture:
     Raises WeightsError for an architecture that is not known here and for a config that it does not take.
     """
     fields = dict(description)
-    try:
-        kind = ARCHITECTURES.find(str(fields.pop("architecture", None)))
-    except UsageError as error:
-        raise WeightsError(f"{error}; a package that adds it may not be installed here") from error
+    kind = _kind(fields)
+    fields.pop("architecture")
     try:
         return kind(**kind.config_type.model_validate(fields).model_dump())
     except ValidationError as error:
@@ -36,9 +34,16 @@ def build(description: Mapping[str, Any]) -> Architecture:
         raise WeightsError(f"{kind.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
+def _kind(description: Mapping[str, Any]) -> type[Architecture]:
+    try:
+        return ARCHITECTURES.find(str(description.get("architecture")))
+    except UsageError as error:
+        raise WeightsError(f"{error}; a package that adds it may not be installed here") from error
+
+
 def lmbda_range(description: Mapping[str, Any]) -> tuple[float, float] | None:
     """Return the rates that networks of a description serve; None for a single one. Raises as `build`."""
-    return build(description).lmbda_range
+    return _kind(description).lmbda_range
 
 
 def load_network(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> Architecture:
