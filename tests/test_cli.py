@@ -178,5 +178,28 @@ def test_encode_and_decode_through_files(tmp_path: Path) -> None:
     assert "quality" in bench("encode", "jpeg", "101", source, "x.bin", code=2)
     assert "cannot be written" in bench("encode", "jpeg", "95", source, "no/such/x.bin", code=2)
     assert "cannot be read" in bench("decode", "nowhere.bin", "x.png", code=2)
+    for error, words in {
+        "say at which rate": [],
+        "both": ["95", "--bpp", "1"],
+        "one target": ["--bpp", "1", "--max-bytes", "500"],
+        "above 0": ["--bpp", "0"],
+        "no operating point": ["high"],
+    }.items():
+        point = [word for word in words[:1] if not word.startswith("-")]
+        assert error in bench("encode", "jpeg", *point, source, "x.bin", *words[len(point) :], code=2)
     assert not Path("x.bin").exists()
     assert not Path("x.png").exists()
+
+
+def test_encode_searches_the_point_of_a_target(tmp_path: Path) -> None:
+    ramp = np.add.outer(np.arange(96), np.arange(128)) % 256
+    noise = np.random.default_rng(4).integers(0, 40, (96, 128))
+    source = tmp_path / "ramp.png"
+    save_png((ramp // 2 + noise).astype(np.uint8)[:, :, None].repeat(3, 2), source)
+    said = bench("encode", "jpeg", source, "small.bin", "--max-bytes", "3000")
+    assert 2700 < int(said.split("small.bin: ")[1].split()[0]) <= 3000
+    assert "asked for 3000" in said
+    rate = bench("encode", "patch", source, "rate.bin", "--bpp", "0.7")
+    assert float(rate.split("bpp ")[1].split(";")[0]) == pytest.approx(0.7, rel=0.02)
+    assert "decoded by patch" in bench("decode", "rate.bin", "back.png")
+    assert "PSNR in dB 3" in bench("encode", "webp", source, "good.bin", "--psnr", "34")

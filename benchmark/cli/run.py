@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 from uuid import uuid4
 
 import typer
@@ -12,6 +12,8 @@ from benchmark.cli import FAILED
 from benchmark.errors import UsageError
 
 if TYPE_CHECKING:
+    from benchmark.arrays import Image
+    from benchmark.codecs.container import Container
     from benchmark.runs.cluster import ClusterExecutor
     from benchmark.runs.workers import LocalExecutor
 
@@ -138,16 +140,35 @@ def _executor(scheduler: str | None, jobs: int, timeout: float | None) -> LocalE
 
 def encode(
     codec: Annotated[str, typer.Argument(help="A codec (`bench list codecs`).")],
-    point: Annotated[float, typer.Argument(help="The operating point: a quality, QP or lmbda.")],
-    source: Annotated[Path, typer.Argument(metavar="IN", help="An image.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[POINT] IN OUT",
+            help="A quality, QP or lmbda (not with a target), an image, the file to write.",
+        ),
+    ],
+    *,
+    bpp: Annotated[float | None, typer.Option(help="Search the point whose rate is nearest.")] = None,
+    psnr: Annotated[
+        float | None, typer.Option(help="Search the point of the smallest file with this PSNR of RGB, in dB.")
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(help="Search the point of the largest bitstream of at most so many bytes.")
+    ] = None,
 ) -> None:
-    """Encode an image into a file that names its codec."""
+    """Encode an image into a file that names its codec, at a point or at the one that meets a target."""
     from benchmark.codecs import container
     from benchmark.images import load_image
 
+    targets = {"--bpp": bpp, "--psnr": psnr, "--max-bytes": max_bytes}
+    point, source, target = _arguments(
+        arguments, [name for name, wanted in targets.items() if wanted is not None]
+    )
     loaded = load_image(source)
-    stream = container.encode(codec, point, loaded.pixels)
+    if point is None:
+        stream = _search(codec, loaded.pixels, bpp, psnr, max_bytes)
+    else:
+        stream = container.encode(codec, point, loaded.pixels)
     data = stream.pack()
     container.write_file(target, data)
     for conversion in loaded.conversions:
@@ -158,6 +179,51 @@ def encode(
         f"{target}: {own_bytes} bytes of {codec}, {8 * own_bytes / (width * height):.4f} bpp "
         f"(and {len(data) - own_bytes} that name the codec)"
     )
+
+
+def _arguments(arguments: list[str], targets: list[str]) -> tuple[float | None, Path, Path]:
+    """Return point (None for a search), source and destination. Raises UsageError, naming what is missing."""
+    *first, source, destination = ["", "", *arguments][-max(2, len(arguments)) :]
+    if len(targets) > 1:
+        raise UsageError(f"{' and '.join(targets)}: give one target")
+    if len(first) > 1 or not source:
+        raise UsageError("give an operating point, the image and the file to write, or a target in its place")
+    if targets and first:
+        raise UsageError(f"give an operating point, {first[0]}, or a target, {targets[0]}, not both")
+    if not targets and not first:
+        raise UsageError(
+            "say at which rate: an operating point before the image, or --bpp, --psnr or --max-bytes"
+        )
+    try:
+        return (float(first[0]) if first else None), Path(source), Path(destination)
+    except ValueError as error:
+        raise UsageError(f"{first[0]!r} is no operating point; give a number") from error
+
+
+def _search(
+    name: str, image: Image, bpp: float | None, psnr: float | None, max_bytes: int | None
+) -> Container:
+    from benchmark.cli import display
+    from benchmark.codecs import codec_entry, make_codec
+    from benchmark.codecs.container import Container
+    from benchmark.runs import target
+
+    wanted: target.Target
+    if bpp is not None:
+        wanted = target.BitsPerPixel(bpp)
+    elif psnr is not None:
+        wanted = target.Psnr(psnr)
+    else:
+        wanted = target.MaxBytes(cast(int, max_bytes))
+    codec, entry = make_codec(name), codec_entry(name)
+    codec.version()
+    with display.bars() as bars:
+        task = bars.add_task("probes", total=target.MOST_PROBES)
+        best = target.search(codec, entry.points, image, wanted, lambda probe: bars.advance(task))
+        bars.update(task, completed=target.MOST_PROBES)
+    reached = f"{wanted.what} {wanted.figure(best):.6g}"
+    typer.echo(f"{entry.point_name} {best.point:g}: {reached}; asked for {wanted.wanted:g}")
+    return Container(name, {}, best.point, best.stream)
 
 
 def decode(
