@@ -132,7 +132,8 @@ def calibrate(
     from benchmark.cli import display
     from benchmark.errors import UsageError
     from benchmark.learned.quantizers import calibrated
-    from benchmark.learned.weights import load_model, nominal_lmbdas, update_settings, weights_folder
+    from benchmark.learned.quantizers.by_rate import CalibratedSettings
+    from benchmark.learned.weights import available, load_model, update_settings, weights_folder
     from benchmark.training.calibrate import EVALUATIONS
     from benchmark.training.calibrate import calibrate as choose
     from benchmark.training.checkpoint import check_writable
@@ -142,7 +143,7 @@ def calibrate(
     if unknown := sorted(set(quantizer or ()) - set(calibrated())):
         raise UsageError(f"--quantizer {unknown[0]}: calibrated are {', '.join(calibrated())}")
     folder = weights or weights_folder()
-    points = lmbda or nominal_lmbdas(variant, folder)
+    points = lmbda or available(variant, folder)
     if not points:
         raise UsageError(
             f"no weights for variant {variant!r} in {folder}; train some, or give another --weights"
@@ -161,7 +162,7 @@ def calibrate(
         for done, (point, name) in enumerate(models, start=1):
             found = choose(networks[point], point, held_out, name, progress=lambda *_: bars.advance(task))
             bars.update(task, completed=done * EVALUATIONS)
-            update_settings(folder, variant, point, {name: found.settings})
+            update_settings(folder, variant, point, {name: CalibratedSettings({point: found.settings})})
             quality = ", ".join(f"{key} {value:.4f}" for key, value in found.quality.items())
             display.say(
                 f"{variant} {point:g} {name}: delta {found.settings.delta:g}, "

@@ -25,7 +25,7 @@ from benchmark.learned.weights import (
 
 if TYPE_CHECKING:
     from benchmark.learned.model import CodingModel
-    from benchmark.learned.quantizers.base import QuantizerSettings
+    from benchmark.learned.quantizers.by_rate import CalibratedSettings
 
 _WARM_UP_SIDE = 64
 
@@ -78,7 +78,8 @@ class LearnedCodec(Codec):
         from benchmark.learned.quantizers import get_quantizer
 
         model, calibrated = self._load(point)
-        settings = calibrated.get(self._quantizer) or get_quantizer(self._quantizer).default_settings()
+        known = calibrated.get(self._quantizer)
+        settings = known.at(point) if known else get_quantizer(self._quantizer).default_settings()
         encoded = model.encode(image, self._quantizer, settings)
         note(entropy_bits=encoded.entropy_bits)
         return bitstream.pack(encoded.container)
@@ -107,7 +108,7 @@ class LearnedCodec(Codec):
         model, _ = self._load(lmbda)
         return model.decode(container)
 
-    def _load(self, lmbda: float) -> tuple[CodingModel, Mapping[str, QuantizerSettings]]:
+    def _load(self, lmbda: float) -> tuple[CodingModel, Mapping[str, CalibratedSettings]]:
         entry = next(entry for entry in self._entries() if entry.serves(lmbda))
         return _load(self._variant, lmbda, self._folder, entry)
 
@@ -150,9 +151,11 @@ class _Entry:
         return self.lmbda == lmbda if self.lmbda_range is None else within(self.lmbda_range, lmbda)
 
     def settings_of(self, quantizer: str) -> str:
-        """Return "(delta, trellis lambda)" if they are calibrated, else nothing."""
-        fields = json.loads(self.settings).get(quantizer)
-        return f"({fields['delta']:g}, {fields['trellis_lambda']:g})" if fields else ""
+        """Return "(delta, trellis lambda)" of each calibrated rate, or nothing."""
+        from benchmark.learned.quantizers.by_rate import CalibratedSettings
+
+        found = json.loads(self.settings).get(quantizer)
+        return str(CalibratedSettings.from_json(found, self.lmbda)) if found else ""
 
 
 @lru_cache(maxsize=32)
@@ -175,7 +178,7 @@ def _entries(variant: str, folder: Path, manifest_changed: int) -> tuple[_Entry,
 @lru_cache(maxsize=8)
 def _load(
     variant: str, lmbda: float, folder: Path, entry: _Entry
-) -> tuple[CodingModel, Mapping[str, QuantizerSettings]]:
+) -> tuple[CodingModel, Mapping[str, CalibratedSettings]]:
     """Return the model, ready for coding, and its calibrated settings by quantizer.
 
     `entry` is part of the key, so that weights and settings replaced on disk are loaded anew.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchmark.learned.architectures.base import Architecture
-    from benchmark.learned.quantizers.base import QuantizerSettings
+    from benchmark.learned.quantizers.by_rate import CalibratedSettings
 
 MANIFEST = "manifest.json"
 USUAL_LMBDAS = (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483)
@@ -50,7 +50,7 @@ class ModelInfo:
     lmbda: float
     network: Mapping[str, Any]
     sha256: str
-    settings: Mapping[str, QuantizerSettings] = field(default_factory=dict)
+    settings: Mapping[str, CalibratedSettings] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     base: str | None = None
     lmbda_range: tuple[float, float] | None = None
@@ -74,11 +74,6 @@ def available(variant: str, folder: Path | None = None) -> tuple[float, ...]:
     Imports no torch. Raises WeightsError if the manifest is damaged.
     """
     return tuple(sorted({lmbda for entry in entries_of(variant, folder) for lmbda in _usual(entry)}))
-
-
-def nominal_lmbdas(variant: str, folder: Path) -> tuple[float, ...]:
-    """Return the lambda that each weights file of `variant` was made for, of a range the middle; rising."""
-    return tuple(float(entry["lmbda"]) for entry in entries_of(variant, folder))
 
 
 def entries_of(variant: str, folder: Path | None = None) -> list[dict[str, Any]]:
@@ -198,7 +193,7 @@ def write_weights(
     network: Mapping[str, Any],
     variant: str,
     lmbda: float,
-    settings: Mapping[str, QuantizerSettings],
+    settings: Mapping[str, CalibratedSettings],
     provenance: Mapping[str, Any],
     base: tuple[str, float] | None = None,
     lmbda_range: tuple[float, float] | None = None,
@@ -228,7 +223,7 @@ def write_weights(
         "lmbda": lmbda,
         "network": dict(network),
         "sha256": content_sha256(loaded),
-        "settings": {name: vars(value) for name, value in settings.items()},
+        "settings": {name: value.to_json() for name, value in settings.items()},
         "provenance": dict(provenance),
         "base": base_file,
     }
@@ -244,11 +239,11 @@ def write_weights(
 
 
 def update_settings(
-    folder: Path, variant: str, lmbda: float, settings: Mapping[str, QuantizerSettings]
+    folder: Path, variant: str, lmbda: float, settings: Mapping[str, CalibratedSettings]
 ) -> Path:
     """Put calibrated `settings` into the file of `variant` at `lmbda`; return its path. No tensor changes.
 
-    Settings of quantizers not named stay. Raises WeightsError as `load_model` does.
+    Settings of quantizers and lambdas not named stay. Raises WeightsError as `load_model` does.
     """
     from safetensors.torch import save
 
@@ -257,7 +252,9 @@ def update_settings(
         path = folder / str(entry["file"])
         check_file(path, entry["sha256"])
         tensors, metadata = _read_safetensors(path)
-        metadata["settings"] |= {name: vars(value) for name, value in settings.items()}
+        known = _settings_of(metadata)
+        joined = {name: value.joined(known.get(name)) for name, value in settings.items()}
+        metadata["settings"] |= {name: value.to_json() for name, value in joined.items()}
         data = save(tensors, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
         _enter(folder, metadata, entry["file"], data)
     return path
@@ -347,19 +344,23 @@ def _to_half(state: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[st
 
 
 def _info_from(metadata: dict[str, Any]) -> ModelInfo:
-    from benchmark.learned.quantizers.base import QuantizerSettings
-
-    settings = {name: QuantizerSettings(**fields) for name, fields in metadata["settings"].items()}
     return ModelInfo(
         variant=str(metadata[_VARIANT]),
         lmbda=float(metadata["lmbda"]),
         network=_network_of(metadata),
         sha256=str(metadata["sha256"]),
-        settings=settings,
+        settings=_settings_of(metadata),
         provenance=metadata["provenance"],
         base=metadata["base"],
         lmbda_range=tuple(metadata["lmbda_range"]) if "lmbda_range" in metadata else None,
     )
+
+
+def _settings_of(metadata: Mapping[str, Any]) -> dict[str, CalibratedSettings]:
+    from benchmark.learned.quantizers.by_rate import CalibratedSettings
+
+    lmbda = float(metadata["lmbda"])
+    return {name: CalibratedSettings.from_json(found, lmbda) for name, found in metadata["settings"].items()}
 
 
 def _network_of(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -12,6 +14,9 @@ from benchmark.arrays import I32, U8
 from benchmark.learned.quantizers import get_quantizer
 from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.tables import SCALE_TABLE, SCALES, index_bits
+
+BatchQuantizer = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From latents, mu and sigma, all [batch, channels, length], to y_hat and bits, [batch]."""
 
 _LOG_FIRST = math.log(float(SCALE_TABLE[0]))
 _LOG_STEP = (math.log(float(SCALE_TABLE[-1])) - _LOG_FIRST) / (SCALES - 1)
@@ -26,6 +31,33 @@ def nearest_scales(position: Tensor) -> U8:
     """Return uint8 [batch * channels, length]: the scale that the coder uses at `scale_position`."""
     nearest = position.detach().round().clamp(min=0).to(torch.uint8)
     return np.ascontiguousarray(nearest.flatten(2).flatten(0, 1).cpu().numpy())
+
+
+def loop_quantizer(name: str, settings: Sequence[QuantizerSettings]) -> BatchQuantizer:
+    """Return a quantizer for batches whose images have these settings, or all the only one."""
+    if len(set(settings)) == 1:
+        return _loop_quantizer(name, settings[0])
+    return EachImage([_loop_quantizer(name, one) for one in settings])
+
+
+@lru_cache(maxsize=32)
+def _loop_quantizer(name: str, settings: QuantizerSettings) -> LoopQuantizer:
+    return LoopQuantizer(name, settings)
+
+
+class EachImage:
+    """A quantizer for each image of a batch."""
+
+    def __init__(self, quantizers: Sequence[LoopQuantizer]) -> None:
+        self._quantizers = quantizers
+
+    def __call__(self, y: Tensor, mu: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (y_hat, bits) as `LoopQuantizer` does, of a batch with an image for each quantizer."""
+        parts = [
+            quantize(y[i : i + 1], mu[i : i + 1], sigma[i : i + 1])
+            for i, quantize in enumerate(self._quantizers)
+        ]
+        return torch.cat([y_hat for y_hat, _ in parts]), torch.cat([bits for _, bits in parts])
 
 
 class LoopQuantizer:

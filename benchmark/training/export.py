@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark.errors import TrainingError
 from benchmark.learned.architectures.loading import lmbda_range
-from benchmark.learned.quantizers.base import QuantizerSettings
+from benchmark.learned.quantizers.by_rate import CalibratedSettings
 from benchmark.learned.weights import available, write_weights
 from benchmark.training.checkpoint import check_writable
 from benchmark.training.sources import Source
@@ -26,7 +26,7 @@ def export(source: Source, folder: Path, variant: str) -> Path:
     base = source.provenance.get("base_variant", source.provenance.get("base_arm"))  # its former name
     check_destination(folder, variant, base)
     stored = source.provenance.get("settings", {})
-    settings = {name: QuantizerSettings(**fields) for name, fields in stored.items()}
+    settings = {name: CalibratedSettings.from_json(found, source.lmbda) for name, found in stored.items()}
     try:
         return write_weights(
             folder,

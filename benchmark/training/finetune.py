@@ -6,19 +6,20 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from benchmark.errors import CodecError, TrainingError
 from benchmark.learned.architectures.base import Architecture
 from benchmark.learned.architectures.loading import described
 from benchmark.learned.quantizers import get_quantizer
-from benchmark.learned.quantizers.base import QuantizerSettings
-from benchmark.training.coding import LoopQuantizer
+from benchmark.learned.quantizers.by_rate import CalibratedSettings
+from benchmark.training.coding import loop_quantizer
 from benchmark.training.data import RandomCrops, load_for_training, load_held_out, split_photographs
 from benchmark.training.objective import decode, encode, validate_by
 from benchmark.training.provenance import describe
 from benchmark.training.rates import Rates
 from benchmark.training.recipe import NOISE_CONTROL, FinetuneRecipe, check_crop
-from benchmark.training.rules import NOISE, Quantized
+from benchmark.training.rules import NOISE, Quantized, Rule
 from benchmark.training.run import CourseObserver, Run
 from benchmark.training.sources import Source
 
@@ -50,12 +51,20 @@ def finetune(
         raise TrainingError(str(error)) from error
     split = split_photographs(data)
     settings = settings_for(recipe, start)
-    in_loop: dict[str, QuantizerSettings] = {} if settings is None else {recipe.quantizer: settings}
+    in_loop = {} if settings is None else {recipe.quantizer: settings}
     about = describe(recipe, split, start, in_loop, device=device, network=described(network))
     about["base_variant"] = base_variant(start)
     run = Run(out, network, recipe, about, trained=trained_tensors(recipe.parts, network), device=device)
-    loop = Quantized(LoopQuantizer(recipe.quantizer, settings)) if settings else None
-    judge = loop or Quantized(LoopQuantizer("scalar", get_quantizer("scalar").default_settings()))
+    judged = settings or CalibratedSettings({start.lmbda: get_quantizer("scalar").default_settings()})
+
+    def judge(lmbda: float) -> Rule:
+        name = recipe.quantizer if settings else "scalar"
+        return Quantized(loop_quantizer(name, [judged.at(lmbda)]))
+
+    def rule_of(lmbdas: Tensor) -> Rule:
+        if settings is None:
+            return NOISE
+        return Quantized(loop_quantizer(recipe.quantizer, [settings.at(lmbda) for lmbda in lmbdas.tolist()]))
 
     images = load_for_training(split.train, recipe.crop)
     crops = RandomCrops(images, recipe.crop, recipe.batch, recipe.seed, share=recipe.share)
@@ -70,11 +79,11 @@ def finetune(
         run.begin_step()
         x = crops.batch(run.course.step).to(device)
         lmbdas = rates.of_step(run.course.step)
-        bound = network.at(lmbdas)
+        bound, rule = network.at(lmbdas), rule_of(lmbdas)
         with torch.no_grad():
-            latents = encode(bound, x, loop or NOISE, low_precision=low_precision)
+            latents = encode(bound, x, rule, low_precision=low_precision)
         with run.stopping_at(CodecError):  # latents beyond what the encoder takes: the prior has diverged
-            result = decode(bound, x, latents, loop or NOISE, low_precision=low_precision)
+            result = decode(bound, x, latents, rule, low_precision=low_precision)
         cost = result.cost if rate_moves else result.distortion
         run.descend(cost(lmbdas.to(device), rates.weights(lmbdas).to(device)), result)
         run.record(check, progress)
@@ -120,13 +129,10 @@ def moves_rate(parts: str, network: Architecture) -> bool:
     )
 
 
-def settings_for(recipe: FinetuneRecipe, start: Source) -> QuantizerSettings | None:
+def settings_for(recipe: FinetuneRecipe, start: Source) -> CalibratedSettings | None:
     """Return the recipe's settings, else the model's calibrated, else the quantizer's own; None for noise."""
     if recipe.quantizer == NOISE_CONTROL:
         return None
     calibrated = start.info.settings.get(recipe.quantizer) if start.info else None
-    settings = calibrated or get_quantizer(recipe.quantizer).default_settings()
-    return QuantizerSettings(
-        delta=settings.delta if recipe.delta is None else recipe.delta,
-        trellis_lambda=settings.trellis_lambda if recipe.trellis_lambda is None else recipe.trellis_lambda,
-    )
+    own = CalibratedSettings({start.lmbda: get_quantizer(recipe.quantizer).default_settings()})
+    return (calibrated or own).changed(delta=recipe.delta, trellis_lambda=recipe.trellis_lambda)

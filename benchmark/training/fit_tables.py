@@ -69,7 +69,7 @@ class Model:
     def settings(self, quantizer: str) -> QuantizerSettings:
         """Return the calibrated settings, else the quantizer's own."""
         calibrated = self.source.info.settings.get(quantizer) if self.source.info else None
-        return calibrated or get_quantizer(quantizer).default_settings()
+        return calibrated.at(self.source.lmbda) if calibrated else get_quantizer(quantizer).default_settings()
 
 
 def read_models(photographs: Path, weights: Sequence[str]) -> list[Model]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -88,7 +88,7 @@ def validate(
     network.eval()
     if network.entropy_bottleneck is not None:
         network.entropy_bottleneck._update_quantiles()
-    found = validate_by(network, crops, lmbdas, ROUND, low_precision=low_precision)
+    found = validate_by(network, crops, lmbdas, lambda lmbda: ROUND, low_precision=low_precision)
     network.train()
     return found
 
@@ -97,15 +97,15 @@ def validate_by(
     network: Architecture,
     crops: Sequence[Tensor],
     lmbdas: Sequence[float],
-    rule: Rule,
+    rule_at: Callable[[float], Rule],
     *,
     low_precision: bool,
 ) -> dict[str, float]:
-    """Return mean bpp (by `rule`), psnr and cost over lmbdas and held-out crops."""
+    """Return mean bpp (by the rule of each lmbda), psnr and cost over lmbdas and held-out crops."""
     qualities = []
     with torch.no_grad():
         for lmbda in lmbdas:
-            bound = network.at(lmbda)
+            bound, rule = network.at(lmbda), rule_at(lmbda)
             results = [forward(bound, x, rule, low_precision=low_precision) for x in crops]
             qualities.append(mean_quality(results, lmbda))
     return {name: sum(q[name] for q in qualities) / len(qualities) for name in qualities[0]}

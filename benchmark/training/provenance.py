@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from benchmark.learned.quantizers.base import QuantizerSettings
+from benchmark.learned.quantizers.by_rate import CalibratedSettings
 from benchmark.training.data import Split
 from benchmark.training.recipe import Schedule
 from benchmark.training.sources import Source
@@ -21,7 +21,7 @@ def describe(
     recipe: Schedule,
     split: Split,
     start: Source | None,
-    settings: Mapping[str, QuantizerSettings],
+    settings: Mapping[str, CalibratedSettings],
     *,
     device: str,
     network: Mapping[str, Any],
@@ -34,7 +34,7 @@ def describe(
         "recipe": recipe.model_dump(),
         "data_sha256": split.digest(),
         "start_sha256": start.sha256 if start is not None else None,
-        "settings": {name: vars(value) for name, value in settings.items()},
+        "settings": {name: value.to_json() for name, value in settings.items()},
         "network": dict(network),
     }
     return {

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmark.learned.architectures.base import Architecture
 from benchmark.learned.architectures.layers import Bottleneck
-from benchmark.training.coding import LoopQuantizer
+from benchmark.training.coding import BatchQuantizer
 
 
 class Rule(Protocol):
@@ -82,7 +82,7 @@ class Round:
 class Quantized:
     """A quantizer of the codecs in the loop, trellis included; hyper-latents are rounded."""
 
-    def __init__(self, quantizer: LoopQuantizer) -> None:
+    def __init__(self, quantizer: BatchQuantizer) -> None:
         self._quantizer = quantizer
 
     def hyper(self, bottleneck: Bottleneck, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from benchmark.learned.coding import bitstream
 from benchmark.learned.coding.bitstream import CodedImage, pack, unpack
 from benchmark.learned.quantizers import get_quantizer
 from benchmark.learned.quantizers.base import QuantizerSettings
+from benchmark.learned.quantizers.by_rate import CalibratedSettings
 from benchmark.learned.weights import update_settings, write_weights
 
 CODECS = ("baseline", "baseline-rdoq", "baseline-tcq4", "baseline-tcq8")
@@ -41,7 +42,7 @@ def _use_weights(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 def write_tiny(folder: Path, seed: int, lmbda: float) -> None:
-    settings = {"tcq8": get_quantizer("tcq8").default_settings()}
+    settings = {"tcq8": CalibratedSettings({lmbda: get_quantizer("tcq8").default_settings()})}
     network = tiny_network(seed)
     state = network.state_dict()
     # through float16 beforehand, and no negative zeros: then writing and reading give the same bits
@@ -130,7 +131,9 @@ def test_the_version_and_the_streams_change_with_calibrated_settings(tmp_path: P
     image = photograph_like(64, 64)
     tcq, scalar = (make_codec(name, {"weights": str(tmp_path)}) for name in ("baseline-tcq8", "baseline"))
     versions, streams = (tcq.version(), scalar.version()), tcq.encode(image, 0.013)
-    update_settings(tmp_path, "baseline", 0.013, {"tcq8": QuantizerSettings(1.5, 0.3)})
+    update_settings(
+        tmp_path, "baseline", 0.013, {"tcq8": CalibratedSettings({0.013: QuantizerSettings(1.5, 0.3)})}
+    )
     assert tcq.version() != versions[0]
     assert tcq.version().endswith("(1.5, 0.3)")
     assert scalar.version() == versions[1]

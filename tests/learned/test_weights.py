@@ -11,22 +11,27 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.errors import WeightsError
+from benchmark.errors import UsageError, WeightsError
 from benchmark.learned.architectures.loading import trained_state
 from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.learned.quantizers.base import QuantizerSettings
+from benchmark.learned.quantizers.by_rate import CalibratedSettings
 from benchmark.learned.weights import (
     available,
     content_sha256,
     load_model,
     read_manifest,
+    read_weights,
     update_settings,
     write_weights,
 )
 
 NETWORK = {"architecture": "mean-scale", "N": 4, "M": 6, "linear_branch": True}
 PLAIN: dict[str, Any] = {"network": NETWORK, "settings": {}, "provenance": {}}
-SETTINGS = {"tcq8": QuantizerSettings(0.61, 0.08), "rdoq": QuantizerSettings(1.1, 0.1)}
+SETTINGS = {
+    "tcq8": CalibratedSettings({0.013: QuantizerSettings(0.61, 0.08)}),
+    "rdoq": CalibratedSettings({0.013: QuantizerSettings(1.1, 0.1)}),
+}
 
 
 def state_of(seed: int) -> dict[str, Tensor]:
@@ -124,9 +129,11 @@ def test_models_differ_in_identity_if_and_only_if_they_differ(folder: Path) -> N
 
 def test_new_settings_leave_the_model_as_it_is(folder: Path) -> None:
     before = load_model("baseline", 0.013, folder)[1]
-    update_settings(folder, "baseline", 0.013, {"tcq8": QuantizerSettings(0.7, 0.1)})
+    update_settings(
+        folder, "baseline", 0.013, {"tcq8": CalibratedSettings({0.013: QuantizerSettings(0.7, 0.1)})}
+    )
     after = load_model("baseline", 0.013, folder)[1]
-    assert after.settings == SETTINGS | {"tcq8": QuantizerSettings(0.7, 0.1)}
+    assert after.settings == SETTINGS | {"tcq8": CalibratedSettings({0.013: QuantizerSettings(0.7, 0.1)})}
     assert after.sha256 == before.sha256
 
 
@@ -249,14 +256,29 @@ def test_a_broken_manifest_is_named(folder: Path) -> None:
         available("baseline", folder)
 
 
+def test_each_rate_keeps_its_own_settings(folder: Path) -> None:
+    path = update_settings(
+        folder, "baseline", 0.013, {"tcq8": CalibratedSettings({0.1: QuantizerSettings(0.5)})}
+    )
+    known = read_weights(path, folder)[1].settings["tcq8"]
+    assert (known.at(0.0131), known.at(0.08)) == (QuantizerSettings(0.61, 0.08), QuantizerSettings(0.5))
+    assert CalibratedSettings.from_json(known.to_json(), 1.0) == known
+    assert str(known) == "(0.61, 0.08)(0.5, 0)"
+    for broken in ([], [{"lmbda": 0.0, "delta": 1.0}], [{"delta": 1.0}], 3, [{"lmbda": 1.0, "delta": 0.0}]):
+        with pytest.raises((TypeError, KeyError, UsageError)):
+            CalibratedSettings.from_json(broken, 1.0)
+
+
 def test_a_folder_that_calls_its_variants_arms_is_read_and_renewed(folder: Path) -> None:
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"variant"', '"arm"'))
     assert available("baseline", folder) == (0.0067, 0.013)
-    update_settings(folder, "baseline", 0.013, {"tcq8": QuantizerSettings(0.5, 0.2)})
+    update_settings(
+        folder, "baseline", 0.013, {"tcq8": CalibratedSettings({0.013: QuantizerSettings(0.5, 0.2)})}
+    )
     assert '"arm"' not in manifest.read_text()
     _, info = load_model("baseline", 0.013, folder)
-    assert (info.variant, info.settings["tcq8"]) == ("baseline", QuantizerSettings(0.5, 0.2))
+    assert (info.variant, info.settings["tcq8"].at(0.013)) == ("baseline", QuantizerSettings(0.5, 0.2))
 
 
 def test_weights_beyond_float16_are_refused(folder: Path) -> None:

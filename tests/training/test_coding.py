@@ -8,7 +8,7 @@ from benchmark.learned.coding.indices import IndexCoder
 from benchmark.learned.quantizers import get_quantizer
 from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.tables import SCALE_TABLE
-from benchmark.training.coding import LoopQuantizer
+from benchmark.training.coding import LoopQuantizer, loop_quantizer
 
 SHAPE = (2, 8, 12, 16)
 
@@ -91,3 +91,16 @@ def test_settings_reach_the_search() -> None:
     few = LoopQuantizer("tcq8", QuantizerSettings(0.6, 10.0))(y, mu, sigma)[1].sum()
     many = LoopQuantizer("tcq8", QuantizerSettings(0.6, 0.01))(y, mu, sigma)[1].sum()
     assert float(few) < 0.8 * float(many)
+
+
+def test_each_image_of_a_batch_has_its_own_settings() -> None:
+    generator = torch.Generator().manual_seed(5)
+    y, mu = (torch.randn(3, 2, 40, generator=generator) * 2 for _ in range(2))
+    sigma = torch.rand(3, 2, 40, generator=generator) + 0.5
+    settings = [QuantizerSettings(0.6, 0.1), QuantizerSettings(1.5, 0.5), QuantizerSettings(0.6, 0.1)]
+    y_hat, bits = loop_quantizer("tcq8", settings)(y, mu, sigma)
+    for i, one in enumerate(settings):
+        alone = LoopQuantizer("tcq8", one)(y[i : i + 1], mu[i : i + 1], sigma[i : i + 1])
+        assert torch.equal(y_hat[i : i + 1], alone[0])
+        assert torch.equal(bits[i : i + 1], alone[1])
+    assert isinstance(loop_quantizer("tcq8", settings[:1] * 3), LoopQuantizer)

@@ -11,6 +11,7 @@ import torch
 from benchmark.errors import TrainingError, WeightsError
 from benchmark.learned.architectures.loading import trained_state
 from benchmark.learned.quantizers.base import QuantizerSettings
+from benchmark.learned.quantizers.by_rate import CalibratedSettings
 from benchmark.learned.weights import load_model, read_weights
 from benchmark.training.calibrate import calibrate
 from benchmark.training.checkpoint import read_checkpoint
@@ -99,7 +100,7 @@ def test_a_finetuned_variant_keeps_its_settings_and_provenance_as_differences(
     last = finetune(loaded, open_source(str(model)), photographs, tmp_path / "out")
     path = export(open_source(str(last)), weights, "finetuned-tcq")
     network, info = load_model("finetuned-tcq", 0.01, weights)
-    assert info.settings == {"tcq8": QuantizerSettings(0.7, 0.2)}
+    assert {n: s.at(info.lmbda) for n, s in info.settings.items()} == {"tcq8": QuantizerSettings(0.7, 0.2)}
     assert info.base == "baseline/0.01.safetensors"
     assert path.stat().st_size < model.stat().st_size
     assert info.provenance["recipe"]["quantizer"] == "tcq8"
@@ -143,7 +144,7 @@ def test_other_settings_of_the_quantizer_are_another_training(
     source = open_source(str(model))
     finetune(loaded, source, photographs, tmp_path / "out")
     assert source.info is not None
-    info = replace(source.info, settings={"tcq8": QuantizerSettings(0.9, 0.1)})
+    info = replace(source.info, settings={"tcq8": CalibratedSettings({0.01: QuantizerSettings(0.9, 0.1)})})
     with pytest.raises(TrainingError, match="of another training: settings differ"):
         finetune(loaded, replace(source, info=info), photographs, tmp_path / "out")
 
@@ -215,7 +216,7 @@ def test_calibration_finds_settings_better_than_the_defaults(
     assert found.quality["cost"] == min(cost for _, cost in tried) < tried[0][1]
     assert 0.05 < found.settings.delta < 3
     rule = Quantized(LoopQuantizer("rdoq", found.settings))
-    again = validate_by(network, held_out, [0.01], rule, low_precision=True)
+    again = validate_by(network, held_out, [0.01], lambda lmbda: rule, low_precision=True)
     assert again == pytest.approx(found.quality)
     with pytest.raises(TrainingError, match="calibrated are: rdoq, tcq4, tcq8"):
         calibrate(network, 0.01, held_out, "scalar")

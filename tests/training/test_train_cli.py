@@ -46,8 +46,8 @@ def test_from_photographs_to_a_finetuned_codec(photographs: Path, tmp_path: Path
         "calibrate", "baseline", *data, "--weights", weights, "--quantizer", "tcq8", "--threads", "1"
     )
     calibrated = load_model("baseline", 0.01, weights)[1].settings["tcq8"]
-    assert f"delta {calibrated.delta:g}" in shown
-    assert calibrated != get_quantizer("tcq8").default_settings()
+    assert f"delta {calibrated.at(0.01).delta:g}" in shown
+    assert calibrated.at(0.01) != get_quantizer("tcq8").default_settings()
 
     start = ("--from", weights / "baseline/0.01.safetensors")
     bench(
