@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.arrays import Image
 from benchmark.codecs.base import Codec, note
-from benchmark.errors import BitstreamError, CodecUnavailableError, PointError, WeightsError
+from benchmark.errors import BitstreamError, CodecUnavailableError, PointError, UsageError, WeightsError
 from benchmark.learned.coding import bitstream
 from benchmark.learned.weights import (
     MANIFEST,
@@ -28,17 +28,25 @@ if TYPE_CHECKING:
     from benchmark.learned.quantizers.by_rate import CalibratedSettings
 
 _WARM_UP_SIDE = 64
+MOST_REFINEMENT = 100_000
 
 
 class LearnedCodec(Codec):
     """One variant's networks with one quantizer.
 
     `weights` is the folder to load from; by default BENCH_WEIGHTS_DIR, else what the package ships. Models
-    are loaded once a process.
+    are loaded once a process. `refine` is the number of steps in which the encoder refines the latents of
+    each image (see `learned.refine`): the decoder is the same, encoding takes as long as as many steps of
+    training on the image.
     """
 
-    def __init__(self, name: str, variant: str, quantizer: str, weights: str | Path | None = None) -> None:
+    def __init__(
+        self, name: str, variant: str, quantizer: str, weights: str | Path | None = None, refine: int = 0
+    ) -> None:
+        if not (isinstance(refine, int) and 0 <= refine <= MOST_REFINEMENT):
+            raise UsageError(f"{name}: refine = {refine!r}; give a number of steps, 0 to {MOST_REFINEMENT}")
         self.name = name
+        self._refine = refine
         self._variant = variant
         self._quantizer = quantizer
         self._weights = Path(weights) if weights is not None else None
@@ -56,7 +64,8 @@ class LearnedCodec(Codec):
         models = " ".join(
             f"{entry.rates}:{entry.model_id.hex()}{entry.settings_of(self._quantizer)}" for entry in entries
         )
-        return f"format {entries[0].format}, {self._quantizer}, models {models}"
+        refined = f", refined in {self._refine} steps" if self._refine else ""
+        return f"format {entries[0].format}, {self._quantizer}{refined}, models {models}"
 
     def check_point(self, point: float) -> None:
         """Raise PointError unless `point` is a lambda with weights, CodecUnavailableError if none has any."""
@@ -70,17 +79,23 @@ class LearnedCodec(Codec):
         import numpy as np
 
         self.check_point(point)
-        self.decode(self.encode(np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE, 3), np.uint8), point))
+        image = np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE, 3), np.uint8)
+        self.decode(self._encode(image, point, min(1, self._refine)))
 
     def encode(self, image: Image, point: float) -> bytes:
         """Return the bitstream; notes `entropy_bits`, the information content of its two streams."""
+        return self._encode(image, point, self._refine)
+
+    def _encode(self, image: Image, point: float, refine: int) -> bytes:
         self.check_point(point)
         from benchmark.learned.quantizers import get_quantizer
+        from benchmark.learned.refine import Refinement
 
         model, calibrated = self._load(point)
         known = calibrated.get(self._quantizer)
         settings = known.at(point) if known else get_quantizer(self._quantizer).default_settings()
-        encoded = model.encode(image, self._quantizer, settings)
+        refinement = Refinement(refine, point) if refine else None
+        encoded = model.encode(image, self._quantizer, settings, refinement)
         note(entropy_bits=encoded.entropy_bits)
         return bitstream.pack(encoded.container)
 

@@ -22,6 +22,7 @@ from benchmark.learned.coding.factorized import HyperLatents
 from benchmark.learned.coding.indices import index_coder
 from benchmark.learned.quantizers import get_quantizer
 from benchmark.learned.quantizers.base import Quantizer, QuantizerSettings
+from benchmark.learned.refine import Refinement, refine
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class CodingModel:
 
     def __init__(self, network: Architecture, identity: str) -> None:
         self.model_id = bytes.fromhex(identity)[:MODEL_ID_BYTES]
-        self._network = network.eval()
+        self._network = network.eval().requires_grad_(False)
 
     @cached_property
     def transforms(self) -> Transforms:
@@ -59,7 +60,13 @@ class CodingModel:
         bottleneck = self._network.entropy_bottleneck
         return None if bottleneck is None else HyperLatents(bottleneck, self._network.hyper_gain())
 
-    def encode(self, image: Image, quantizer_name: str, settings: QuantizerSettings) -> Encoded:
+    def encode(
+        self,
+        image: Image,
+        quantizer_name: str,
+        settings: QuantizerSettings,
+        refinement: Refinement | None = None,
+    ) -> Encoded:
         """Return the streams of `image`, uint8 [height, width, 3], any size from 1x1.
 
         The step in use is `stored_float(settings.delta)`. Raises CodecError for latents that are not finite.
@@ -77,7 +84,10 @@ class CodingModel:
         )
         seed = latent_seed(header, hyper_stream)
         quantizer = get_quantizer(quantizer_name)
-        indices, scales = self._quantize(y[0].numpy(), z_hat, quantizer, settings)
+        latents = y[0].numpy()
+        if refinement is not None:
+            latents = refine(self._network, image, y, z_hat, refinement)
+        indices, scales = self._quantize(latents, z_hat, quantizer, settings)
         coder = index_coder(quantizer, QuantizerSettings(settings.delta))
         bits += sum(map(coder.entropy_bits, indices, scales))
         return Encoded(CodedImage(header, hyper_stream, coder.encode(indices, scales, seed)), bits)
