@@ -72,7 +72,8 @@ def finetune(
     out: Out,
     *,
     quantizer: Annotated[
-        str | None, typer.Option(help="scalar, rdoq, tcq4, tcq8, tcq8-expanded, ...; noise: the control.")
+        str | None,
+        typer.Option(help="scalar, rdoq, tcq4, tcq8, ...; as the control noise or mixed."),
     ] = None,
     parts: Annotated[
         str | None, typer.Option(help="Parts of the architecture to retrain: g_s, g_s+h_s, or layers: g_s.6.")

@@ -18,8 +18,8 @@ from benchmark.training.data import RandomCrops, load_for_training, load_held_ou
 from benchmark.training.objective import decode, encode, validate_by
 from benchmark.training.provenance import describe
 from benchmark.training.rates import Rates
-from benchmark.training.recipe import NOISE_CONTROL, FinetuneRecipe, check_crop
-from benchmark.training.rules import NOISE, Quantized, Rule
+from benchmark.training.recipe import FinetuneRecipe, check_crop
+from benchmark.training.rules import PROXIES, Quantized, Rule
 from benchmark.training.run import CourseObserver, Run
 from benchmark.training.sources import Source
 
@@ -35,7 +35,7 @@ def finetune(
 ) -> Path:
     """Finetune the model `start` by `recipe`; return the path of the final checkpoint in `out`.
 
-    With NOISE_CONTROL for a quantizer latents are not quantized but disturbed as in step 1, all else equal:
+    With a proxy of step 1 for a quantizer latents are not quantized but disturbed as there, all else equal:
     the control that tells the gain of true quantization from the gain of more training. Settings of the
     quantizer are the recipe's, else the calibrated ones of `start`, else the quantizer's own. When h_s
     stays, so do the bits, and the loss is the distortion alone. Restarts and errors are those of `train`.
@@ -63,7 +63,7 @@ def finetune(
 
     def rule_of(lmbdas: Tensor) -> Rule:
         if settings is None:
-            return NOISE
+            return PROXIES[recipe.quantizer]
         return Quantized(loop_quantizer(recipe.quantizer, [settings.at(lmbda) for lmbda in lmbdas.tolist()]))
 
     images = load_for_training(split.train, recipe.crop)
@@ -130,8 +130,8 @@ def moves_rate(parts: str, network: Architecture) -> bool:
 
 
 def settings_for(recipe: FinetuneRecipe, start: Source) -> CalibratedSettings | None:
-    """Return the recipe's settings, else the model's calibrated, else the quantizer's own; None for noise."""
-    if recipe.quantizer == NOISE_CONTROL:
+    """Return the recipe's settings, else the model's calibrated, else the quantizer's own; None: a proxy."""
+    if recipe.quantizer in PROXIES:
         return None
     calibrated = start.info.settings.get(recipe.quantizer) if start.info else None
     own = CalibratedSettings({start.lmbda: get_quantizer(recipe.quantizer).default_settings()})

@@ -15,7 +15,6 @@ from benchmark.learned.architectures import ARCHITECTURES
 from benchmark.learned.quantizers import QUANTIZERS
 from benchmark.training.rules import PROXIES
 
-NOISE_CONTROL = "noise"
 """In the place of a quantizer's name: step 1 goes on with its noise, all else equal."""
 
 
@@ -93,7 +92,7 @@ class FinetuneRecipe(Schedule):
     """Step 2: parts of the decoder, on truly quantized latents."""
 
     quantizer: str
-    """A name of the registry of quantizers, or NOISE_CONTROL."""
+    """A name of the registry of quantizers, or, for the control, of a proxy in `rules.PROXIES`."""
     parts: str = Field(min_length=1)
     """Parts of the architecture to retrain, or single layers of them: g_s, g_s+h_s, g_s.4+g_s.6."""
     delta: float | None = Field(default=None, gt=0)
@@ -103,7 +102,7 @@ class FinetuneRecipe(Schedule):
     @field_validator("quantizer")
     @classmethod
     def _is_known(cls, quantizer: str) -> str:
-        known = (*QUANTIZERS.names(), NOISE_CONTROL)
+        known = (*QUANTIZERS.names(), *PROXIES)
         if quantizer not in known:
             raise ValueError(f"no quantizer is called {quantizer!r}; {did_you_mean(quantizer, known)}")
         return quantizer
