@@ -226,6 +226,11 @@ _NUMBERS = (
 _TEXTS = ("error", "started_at")
 
 
+def is_partial(frame: pd.DataFrame) -> bool:
+    """Whether the rows that succeeded are of part of their dataset's images."""
+    return bool(frame.loc[frame["status"] == "ok", "image"].nunique() < frame["dataset_size"].max())
+
+
 def columns() -> list[str]:
     """Return the columns of the results that a report reads, those of all metrics that are known here too."""
     return [*_WORDS, *_NUMBERS, *_TEXTS, *(name for name, _ in METRICS.items())]

@@ -136,7 +136,7 @@ def _page(
     kept, remarks = viewer_data(summary.rows, results, folder, data_dir, inline=inline_images)
     page = render_page(
         summary,
-        library=library(summary.dataset),
+        library=library(summary.dataset, partial=summary.partial),
         kept=kept,
         inlined=inline_images,
         plots=plots,

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _NARROW = ("codec", "rate", "interval", "figure", "better", "statuses")
 _WIDE = (
-    "codec", "rate", "interval", "figure", "mean_curve", "mean_of_images", "better", "quality", "encode",
-    "decode", "statuses",
+    "codec", "rate", "interval", "figure", "mean_curve", "mean_of_images", "better", "quality", "shared",
+    "moved", "encode", "decode", "statuses",
 )  # fmt: skip
 
 
