@@ -28,7 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.errors import AnalysisError, CodecUnavailableError
-from benchmark.metrics import METRICS, in_figures
+from benchmark.metrics import METRICS, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,8 +233,9 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
     measured = set(frame.loc[frame["status"] == "ok", "codec"])
     labels = [spec.name for spec in suite.codec if spec.name in measured]
     if labels:
-        out.print(_means(frame, labels))
-        _print_bd_rates(frame, labels)
+        metrics = _shown_metrics(frame, suite)
+        out.print(_means(frame, labels, metrics))
+        _print_bd_rates(frame, labels, metrics)
     if outcome.planned == outcome.reused:
         say(f"nothing to do: all {outcome.planned} evaluations are in {folder} already")
     else:
@@ -249,9 +250,9 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
     say(f"`bench report {suite.name}{elsewhere}` draws the curves")
 
 
-def _means(frame: pd.DataFrame, labels: Sequence[str]) -> Table:
+def _means(frame: pd.DataFrame, labels: Sequence[str], names: Sequence[str]) -> Table:
     """Make the table of means, codecs in the suite's order and points by rising rate."""
-    metrics = [METRICS.find(name) for name in _shown_metrics(frame)]
+    metrics = [METRICS.find(name) for name in names]
     named = [f"{metric.short} {metric.value_unit}".rstrip() for metric in metrics]
     headings = ("codec", "point", "images", "bpp", *named, "enc s", "dec s")
     table = Table(*headings, title="means over images", box=SIMPLE_HEAD, collapse_padding=True)
@@ -273,15 +274,16 @@ def _means(frame: pd.DataFrame, labels: Sequence[str]) -> Table:
     return table
 
 
-def _shown_metrics(frame: pd.DataFrame) -> list[str]:
-    return [name for name in in_figures() if name in frame]
+def _shown_metrics(frame: pd.DataFrame, suite: Suite) -> tuple[str, ...]:
+    """Return what to show of the metrics that the suite asks for: rows may hold others, of earlier runs."""
+    return shown([name for name in suite.metrics if name in frame and frame[name].notna().any()])
 
 
 def _figure(value: float, digits: int) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f}"  # no image has this metric
 
 
-def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str]) -> None:
+def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str], metrics: Sequence[str]) -> None:
     """Print BD-rates against the first codec, and under the table what is to be said of each figure."""
     from benchmark.analysis.comparison import compare_all
 
@@ -297,7 +299,7 @@ def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str]) -> None:
     table.columns[0].overflow = "fold"
     cells: dict[str, list[str]] = {label: [escape(label)] for label in labels[1:]}
     remarks = []
-    for metric in _shown_metrics(frame):
+    for metric in metrics:
         heading = METRICS.find(metric).short
         try:
             comparisons = {found.codec: found for found in compare_all(frame, anchor, metric)}

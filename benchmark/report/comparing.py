@@ -13,7 +13,7 @@ from benchmark.analysis.intervals import DASH, number
 from benchmark.analysis.published import list_curves, load
 from benchmark.analysis.status import MIXED
 from benchmark.errors import AnalysisError
-from benchmark.metrics import METRICS, in_figures
+from benchmark.metrics import METRICS, shown
 from benchmark.report import captions
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def compare_text(
     """
     frame, anchor_frame = frames
     codec, anchor = names
-    chosen = metrics or [m for m in in_figures() if m in frame and frame[m].notna().any()]
+    chosen = metrics or shown([m for m in METRICS.names() if m in frame and frame[m].notna().any()])
     for metric in chosen:
         by: str | Curve = anchor
         if anchor_frame is None and any(p.name == anchor for p in list_curves()):
@@ -54,8 +54,7 @@ def compare_text(
         if found.images and not allow_mixed and MIXED.intersection(found.statuses):
             yield "  --allow-mixed gives figures all the same."
     if not chosen:
-        wanted = " or ".join(METRICS.find(metric).short for metric in in_figures())
-        raise AnalysisError(f"the results have no {wanted} to compare; name another metric")
+        raise AnalysisError(f"the results have values of no metric; known: {', '.join(METRICS.names())}")
 
 
 def comparison_table(c: Comparison) -> Table:

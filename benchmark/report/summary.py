@@ -13,7 +13,7 @@ from benchmark.analysis.curves import AVERAGINGS, mean_curve
 from benchmark.analysis.grid import CodecGrid, codec_grids, complete, only_dataset
 from benchmark.analysis.intervals import RESAMPLES
 from benchmark.errors import AnalysisError, did_you_mean
-from benchmark.metrics import METRICS
+from benchmark.metrics import METRICS, shown
 from benchmark.report.provenance import Provenance, provenance
 from benchmark.report.savings import Savings, rate_savings_with_intervals
 from benchmark.report.speed import Speed, speeds
@@ -127,6 +127,7 @@ def summarize(
             all_anchors=all_anchors,
             averaging=averaging,
             allow_mixed=allow_mixed,
+            figured=m in shown(metrics),
         )
         for m in metrics
     }
@@ -172,6 +173,7 @@ def _by_metric(
     all_anchors: bool,
     averaging: str,
     allow_mixed: bool,
+    figured: bool,
 ) -> _Found:
     """Average and compare on one metric; one that has no MSE is always averaged as it is."""
     with_values = frame.groupby("codec", observed=True)[metric].count()
@@ -184,7 +186,6 @@ def _by_metric(
     grids = codec_grids(rows, metric)
     curves = {label: _mean(grids[label], averaging) for label in having}
     theirs = published.get(metric, {})
-    figured = METRICS.find(metric).in_figures
     whole = all_anchors and figured
     anchors = {a: theirs.get(a, a) for a in [*having, *theirs] if whole or a == anchor}
     comparisons = {}

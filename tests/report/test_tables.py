@@ -62,6 +62,26 @@ def test_every_table_names_codecs_images_and_averaging(small_run: SmallRun) -> N
     assert (csv["encode_seconds_per_megapixel"] > 0).all()
 
 
+@pytest.mark.parametrize(("metric", "short"), [("ms_ssim_rgb", "MS-SSIM"), ("psnr_y", "PSNR-Y")])
+def test_a_metric_alone_is_shown_alone(small_run: SmallRun, tmp_path: Path, metric: str, short: str) -> None:
+    images = small_run.results.parent.parent / "images"
+    suite = tmp_path / "alone.toml"
+    suite.write_text(
+        f'name = "alone"\ndataset = "folder:{images}"\nmetrics = ["{metric}"]\n'
+        "codec = [{ name = 'jpeg', points = [9, 40, 60, 80] }, { name = 'webp', points = [5, 30, 60, 90] }]\n"
+    )
+    results = ["--results", str(tmp_path)]
+    for command in (
+        ["run", "suite", str(suite), "--out", str(tmp_path)],
+        ["report", "alone", *results, "--out", str(tmp_path / "report"), "--format", "csv"],
+        ["compare", "webp", "jpeg", "--suite", "alone", *results],
+    ):
+        done = CliRunner().invoke(build_app(), command)
+        assert done.exit_code == 0, done.output
+        assert short in done.output
+        assert not re.search({"MS-SSIM": "PSNR", "PSNR-Y": r"MS-SSIM|PSNR(?!-Y)"}[short], done.output)
+
+
 def test_latex_escapes() -> None:
     assert latex_text("a_b & 50% {x}\\") == r"a\_b \& 50\% \{x\}\textbackslash{}"
     assert latex_text("$#~^<>|\u2212\u2013\n") == (
