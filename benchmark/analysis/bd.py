@@ -66,6 +66,7 @@ def bd_of_curves(anchor: Curve, test: Curve, *, decibels: bool = True) -> Bd:
         for curve, side in zip((anchor, test), sides, strict=True)
     ]
     named = pair_statuses(doubts[0], doubts[1], batch, decibels=decibels)[0]
+    enough = "too_few_points" not in named
     return Bd(
         rate_percent=rate,
         quality_db=by_method["pchip"].quality_db,
@@ -73,23 +74,31 @@ def bd_of_curves(anchor: Curve, test: Curve, *, decibels: bool = True) -> Bd:
         overlap=float(batch.overlap[0]),
         shared=(float(batch.low[0]), float(batch.high[0])) if batch.overlap[0] else None,
         interpolation_error_percent=moved,
-        statuses=joined(anchor.statuses, test.statuses, named, of_interpolation(by_method, moved)),
+        statuses=joined(
+            anchor.statuses, test.statuses, named, of_interpolation(by_method, moved, enough_points=enough)
+        ),
     )
 
 
 def of_interpolation(
-    by_method: Mapping[Method, MethodFigures], moved: float | None, half_interval: float = 0.0
+    by_method: Mapping[Method, MethodFigures],
+    moved: float | None,
+    half_interval: float = 0.0,
+    *,
+    enough_points: bool = True,
 ) -> tuple[Status, ...]:
     """Return the doubts that the interpolation leaves, beside an interval of the figure, if there is one.
 
-    `moved`: see `leave_one_out_percent`; `half_interval`: half the width of the interval. All in points.
+    `moved`: see `leave_one_out_percent`; `half_interval`: half the width of the interval. All in percentage
+    points. `enough_points`: whether there is a cubic.
     """
     rate = by_method["pchip"].rate_percent if by_method else None
     if rate is None:
         return ()
+    supported = {name: f for name, f in by_method.items() if name != "cubic" or enough_points}
     tolerated = max(MIN_DISAGREEMENT_PERCENT, DISAGREEMENT_SHARE * abs(rate), half_interval)
     flags: dict[Status, bool] = {
-        "methods_disagree": spread_percent(by_method) > tolerated,
+        "methods_disagree": spread_percent(supported) > tolerated,
         "uncertain_interpolation": moved is not None
         and moved > max(MIN_MOVED_PERCENT, MOVED_SHARE * abs(rate)),
     }

@@ -211,7 +211,8 @@ def _mean_curve_figure(found: Bd, rate: Estimate, quality: Estimate) -> MeanCurv
     half = 0.0 if rate.low is None or rate.high is None else (rate.high - rate.low) / 2
     moved = found.interpolation_error_percent
     others = [status for status in found.statuses if status not in OF_INTERPOLATION]
-    statuses = joined(others, of_interpolation(found.by_method, moved, half))
+    enough = "too_few_points" not in found.statuses
+    statuses = joined(others, of_interpolation(found.by_method, moved, half, enough_points=enough))
     return MeanCurveFigure(rate, quality, found.by_method, found.overlap, found.shared, moved, statuses)
 
 

@@ -92,8 +92,14 @@ def _given(
 
 
 def spread_percent(by_method: Mapping[Method, MethodFigures]) -> float:
-    """Return how far apart the methods' BD-rates are, in percentage points; 0 where under two have one."""
-    found = [figures.rate_percent for figures in by_method.values() if figures.rate_percent is not None]
+    """Return how far apart the methods' BD-rates are, in percentage points.
+
+    Infinite where one of them has left the points and another has a figure, 0 where none has.
+    """
+    rates = [figures.rate_percent for figures in by_method.values()]
+    found = [rate for rate in rates if rate is not None]
+    if found and len(found) < len(rates):
+        return float("inf")
     return max(found) - min(found) if found else 0.0
 
 

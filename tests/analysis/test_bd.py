@@ -131,6 +131,7 @@ def test_points_nearly_equal_in_quality_give_no_infinite_figure() -> None:
         assert all(f.rate_percent is None or -87.6 < f.rate_percent < 700.1 for f in found.by_method.values())
         assert found.by_method["akima"].rate_percent is None
         assert found.rate_percent is not None
+        assert "methods_disagree" in found.statuses
 
 
 def test_leaving_out_each_inner_point_gives_the_interpolation_error() -> None:

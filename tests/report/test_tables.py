@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from report_small_run import EVIL, SmallRun
+from synthetic import frame_of
 from typer.testing import CliRunner
 
 from benchmark.analysis import compare, mean_curves, rate_savings
@@ -21,6 +22,7 @@ from benchmark.report import read as request
 from benchmark.report import write
 from benchmark.report.page import kept
 from benchmark.report.savings import SAMPLES
+from benchmark.report.summary import summarize
 from benchmark.report.tables.latex import latex, latex_text
 from benchmark.report.tables.markdown import markdown
 
@@ -80,6 +82,22 @@ def test_a_metric_alone_is_shown_alone(small_run: SmallRun, tmp_path: Path, metr
         assert done.exit_code == 0, done.output
         assert short in done.output
         assert not re.search({"MS-SSIM": "PSNR", "PSNR-Y": r"MS-SSIM|PSNR(?!-Y)"}[short], done.output)
+
+
+def test_points_of_nearly_equal_quality_make_a_report(tmp_path: Path) -> None:
+    frame = frame_of(points=(1, 2, 3, 4), savings_percent=[0, -7])
+    odd = frame["codec"] == "webp"
+    for name, values in (("bpp", (0.1, 0.4, 0.6, 0.8)), ("psnr_rgb", (30, 40, 40.001, 45))):
+        frame.loc[odd, name] = frame.loc[odd, "point"].map(dict(zip((1, 2, 3, 4), values, strict=True)))
+    summary = summarize(frame, anchor="jpeg")
+    found = summary.comparisons["psnr_rgb"]["jpeg"]["webp"].mean_curve
+    assert found.by_method["cubic"].rate_percent is None
+    assert found.rate.value is not None
+    write.write_report(summary, tmp_path, results=tmp_path, formats=["markdown", "csv", "parquet", "html"])
+    table = pd.read_parquet(tmp_path / "tables" / "report.parquet")
+    assert not np.isinf(table[["value", "low", "high"]].to_numpy(dtype=float)).any()
+    assert "inf" not in (tmp_path / "tables" / "bd-rate.csv").read_text()
+    assert "cubic \u2013" in (tmp_path / "tables" / "bd-rate.md").read_text(encoding="utf-8")
 
 
 def test_latex_escapes() -> None:
