@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.cli.options import DataDir
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
@@ -56,9 +58,7 @@ def report(
     max_bpp: Annotated[
         float | None, typer.Option(min=0.01, help="Where the rate axis of RD plots ends.")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="The folder of datasets; BENCH_DATA_DIR by default.")
-    ] = None,
+    data_dir: DataDir = None,
     inline_images: Annotated[
         bool, typer.Option(help="Put kept images into the page instead of beside it.")
     ] = False,

@@ -69,7 +69,8 @@ def comparison_table(c: Comparison) -> Table:
     for name in ("Figure", "Value", "95 % interval"):
         table.add_column(name, justify="left" if name == "Figure" else "right")
     is_mean = c.headline == "mean curve"
-    mark = {True: " (to quote)" if c.quotable else " (not to be quoted)", False: ""}
+    said = " (to quote)" if c.quotable else " (not to be quoted)"
+    mark = {True: said if c.headline_rate.value is not None else "", False: ""}
     mean, own = c.mean_curve, c.per_image
     table.add_row(f"BD-rate of the mean curves{mark[is_mean]}", mean.rate.figure("%"), mean.rate.interval())
     if mean.interpolation_error_percent is not None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from report_small_run import EVIL, SmallRun
 from synthetic import frame_of
@@ -25,6 +27,7 @@ from benchmark.report.savings import SAMPLES
 from benchmark.report.summary import summarize
 from benchmark.report.tables.latex import latex, latex_text
 from benchmark.report.tables.markdown import markdown
+from benchmark.results.store import SCHEMA_VERSION, read_results, table_schema
 
 
 def test_numbers() -> None:
@@ -232,6 +235,27 @@ class TestCommands:
         done = CliRunner().invoke(build_app(), ["compare", *same])
         assert done.exit_code == 0, done.output
         assert "[0.00, 0.00]" in done.output
+
+    def test_compare_with_a_published_curve(self, tmp_path: Path) -> None:
+        record = Path(__file__).parents[2] / "results" / "reference"
+        command = ["compare", "webp", "kodak-compressai-webp", "--metric", "psnr_rgb", "--results"]
+        whole = CliRunner().invoke(build_app(), [*command, str(record)])
+        assert whole.exit_code == 0, whole.output
+        assert "(to quote)" in whole.output
+        assert "resamples" not in whole.output
+        assert "no intervals: a published curve has no images to resample" in whole.output
+        frame = read_results(record / "kodak")
+        (tmp_path / "kodak").mkdir()
+        three = frame[frame["image"] <= "kodim03.png"].assign(schema_version=SCHEMA_VERSION)
+        table = pa.Table.from_pandas(three, schema=table_schema(frame.columns), preserve_index=False)
+        pq.write_table(table, tmp_path / "kodak" / "results.parquet")
+        part = CliRunner().invoke(build_app(), [*command, str(tmp_path)])
+        assert part.exit_code == 0, part.output
+        assert "15.33" not in part.output
+        assert "quote" not in part.output
+        assert "the published curve is of all images of the dataset, the results are of some" in part.output
+        told = CliRunner().invoke(build_app(), [*command, str(tmp_path), "--allow-mixed"])
+        assert "\u221215.33 %" in told.output
 
     def test_verify(self, small_run: SmallRun) -> None:
         done = CliRunner().invoke(build_app(), ["verify", "--list"])
