@@ -13,7 +13,7 @@ from benchmark.analysis.curves import Curve
 from benchmark.analysis.grid import Coverage
 from benchmark.analysis.interpolation import Method, MethodFigures
 from benchmark.analysis.intervals import Estimate
-from benchmark.analysis.status import NOT_TO_QUOTE, OF_CURVES, Status, joined
+from benchmark.analysis.status import MIXED, NOT_TO_QUOTE, OF_CURVES, Status, joined
 from benchmark.metrics.base import Metric
 
 Headline = Literal["mean of images", "mean curve"]
@@ -109,8 +109,8 @@ class Comparison:
 
     @property
     def quotable(self) -> bool:
-        """Whether there is a figure, and the curves have enough in common for BD-rate to be used."""
-        return self.headline_rate.value is not None and not NOT_TO_QUOTE.intersection(self.statuses)
+        """Whether there is a figure, of comparable curves with enough in common for BD-rate to be used."""
+        return self.headline_rate.value is not None and not (NOT_TO_QUOTE | MIXED).intersection(self.statuses)
 
     @property
     def headline_statuses(self) -> tuple[Status, ...]:

@@ -50,7 +50,7 @@ def compare_text(
         for status, places in found.doubts.items():
             yield from (f"  note: {place}{MEANING[status]}" for place in [f"{p}: " for p in places] or [""])
         if found.headline_rate.value is not None and not found.quotable:
-            yield "  BD-rate should not be used here, it rests on too little: compare point by point."
+            yield "  BD-rate should not be used here, as noted: compare point by point."
         if found.images and not allow_mixed and MIXED.intersection(found.statuses):
             yield "  --allow-mixed gives figures all the same."
     if not chosen:

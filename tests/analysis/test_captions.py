@@ -33,7 +33,7 @@ def test_what_is_true_of_nearly_all_rows_is_said_once() -> None:
     assert table[codecs[4]] == "little overlap"
     said = [note for note in notes(summary, "psnr_rgb") if "fewer than ten images" in note]
     assert said == ["All: fewer than ten images: the interval is a rough guide."]
-    assert f"Not to be quoted, as BD-rate rests on too little: {codecs[4]}." in notes(summary, "psnr_rgb")
+    assert f"Not to be quoted: {codecs[4]}." in notes(summary, "psnr_rgb")
 
 
 def test_beside_part_of_a_dataset_published_curves_say_their_images() -> None:

@@ -124,7 +124,7 @@ def intervals_note(found: Sequence[Comparison]) -> str:
 
 def _not_to_quote(found: Sequence[Comparison]) -> list[str]:
     codecs = [c.codec for c in found if c.headline_rate.value is not None and not c.quotable]
-    return [f"Not to be quoted, as BD-rate rests on too little: {', '.join(codecs)}."] if codecs else []
+    return [f"Not to be quoted: {', '.join(codecs)}."] if codecs else []
 
 
 def alone(summary: Summary, metric: str) -> str:
