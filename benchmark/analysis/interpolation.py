@@ -15,9 +15,13 @@ bounds the test curve's error alone, does not say what its weights were trained 
 
 from __future__ import annotations
 
+import importlib
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 from typing import Literal, get_args
 
 import numpy as np
@@ -56,19 +60,32 @@ Side = tuple[F64, F64]
 
 
 def _by_method(anchor: Side, test: Side, method: Method) -> MethodFigures:
-    from bjontegaard import bd_psnr, bd_rate  # imports matplotlib: only where it is used
-
+    package = _package()
     if min(len(anchor[0]), len(test[0])) < (MIN_POINTS if method == "cubic" else 2):
         return MethodFigures(None, None)
     log_rates = np.log10(anchor[0]), np.log10(test[0])
     low, high = _span(*log_rates)
     share_quality, share_rate = _share(anchor[1], test[1]), _share(*log_rates)
     return MethodFigures(
-        _given(bd_rate, anchor, test, method, ((10**low - 1) * 100, (10**high - 1) * 100))
+        _given(package.bd_rate, anchor, test, method, ((10**low - 1) * 100, (10**high - 1) * 100))
         if share_quality
         else None,
-        _given(bd_psnr, anchor, test, method, _span(anchor[1], test[1])) if share_rate else None,
+        _given(package.bd_psnr, anchor, test, method, _span(anchor[1], test[1])) if share_rate else None,
     )
+
+
+@cache
+def _package() -> ModuleType:
+    """Load the package without pyplot, which takes three times as long and is for its plots alone."""
+    absent = {
+        name: ModuleType(name) for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules
+    }
+    sys.modules |= absent
+    try:
+        return importlib.import_module("bjontegaard")
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 def _share(anchor: F64, test: F64) -> bool:

@@ -75,7 +75,14 @@ def report(
         asked = request.find(suite, results)
         frame = request.read(asked, codec or [], anchor, remark=display.warn)
         summary = request.summarize_suite(
-            asked, frame, anchor, averaging, published or [], allow_mixed=allow_mixed
+            asked,
+            frame,
+            anchor,
+            averaging,
+            published or [],
+            allow_mixed=allow_mixed,
+            all_anchors=not write.OF_ALL_ANCHORS.isdisjoint(formats),
+            with_savings=not write.WITH_SAVINGS.isdisjoint(formats),
         )
         done = write.write_report(
             summary,

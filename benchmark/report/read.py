@@ -95,12 +95,15 @@ def summarize_suite(
     published: Sequence[str] = (),
     *,
     allow_mixed: bool = False,
+    all_anchors: bool = True,
+    with_savings: bool = True,
 ) -> Summary:
     """Gather a report's content, published curves of the dataset included (see `published_curves`).
 
     Of part of a dataset, those alone that are named.
 
-    An anchor may be named by a published curve's file name too. Raises AnalysisError.
+    An anchor may be named by a published curve's file name too. `all_anchors` and
+    `with_savings`: see `summarize`. Raises AnalysisError.
     """
     from benchmark.analysis.grid import only_dataset
     from benchmark.analysis.published import list_curves, load
@@ -122,4 +125,6 @@ def summarize_suite(
         averaging=averaging,
         published=curves,
         allow_mixed=allow_mixed,
+        all_anchors=all_anchors,
+        with_savings=with_savings,
     )

@@ -95,13 +95,15 @@ def summarize(
     averaging: str = "per_image",
     published: Mapping[str, Mapping[str, Curve]] | None = None,
     all_anchors: bool = True,
+    with_savings: bool = True,
     allow_mixed: bool = False,
 ) -> Summary:
     """Gather everything that a report shows of the results in `frame` (one dataset, Record's columns).
 
     `anchor` is a measured codec or a published label; by default the first of `order` (the suite's) that
     has results. `published` curves are keyed by metric, then label. With `all_anchors`, each
-    codec is compared with each other on the plotted metrics, for the page's anchor switch.
+    codec is compared with each other on the plotted metrics, for the page's anchor switch. Figures and page
+    alone show savings (`with_savings`).
 
     Raises AnalysisError where there are no results, for several datasets, or an unknown anchor.
     """
@@ -128,6 +130,7 @@ def summarize(
             averaging=averaging,
             allow_mixed=allow_mixed,
             figured=m in shown(metrics),
+            with_savings=with_savings,
         )
         for m in metrics
     }
@@ -174,6 +177,7 @@ def _by_metric(
     averaging: str,
     allow_mixed: bool,
     figured: bool,
+    with_savings: bool,
 ) -> _Found:
     """Average and compare on one metric; one that has no MSE is always averaged as it is."""
     with_values = frame.groupby("codec", observed=True)[metric].count()
@@ -193,7 +197,9 @@ def _by_metric(
         resamples = enough if name == anchor else min(enough, OTHER_ANCHOR_RESAMPLES)
         found = compare_grids(grids, by, averaging=averaging, allow_mixed=allow_mixed, resamples=resamples)
         comparisons[name] = {c.codec: c for c in found}
-    savings = rate_savings_with_intervals(grids, anchors, averaging) if figured else {}
+    savings = {}
+    if figured and with_savings:
+        savings = rate_savings_with_intervals(grids, anchors, averaging)
     # A curve that has no figure is not drawn against the anchor either: its protocol or versions are mixed.
     savings = {
         a: {c: s for c, s in found.items() if comparisons[a][c].mean_curve.rate.value is not None}
