@@ -159,7 +159,7 @@ def test_wrong_requests_are_told_apart_from_failures(tmp_path: Path) -> None:
     assert "did you mean 'trick'" in bench("run", "suite", suite, "--codec", "trik", code=2)
     assert "matches no image" in bench("run", "suite", suite, "--image", "x", code=2)
     assert "cannot be written" in bench("run", "suite", suite, "--out", "/proc/x", code=2)
-    assert "is no folder" in bench(
+    assert "does not exist" in bench(
         "run", "suite", "kodak", "--codec", "jpeg", "--data-dir", "nowhere", code=2
     )
     assert "does not go with" in bench(

@@ -71,9 +71,11 @@ def report(
     from benchmark.report.tables.terminal import terminal
 
     formats = write.check_formats(format or [])
-    with write.drawing_processes(formats) as executor:
+    with write.drawing_processes(formats) as executor, display.phases() as phase:
         asked = request.find(suite, results)
+        phase(f"reading {asked.path}")
         frame = request.read(asked, codec or [], anchor, remark=display.warn)
+        phase(f"averaging and comparing {frame['codec'].nunique()} codecs, {len(frame):,} rows")
         summary = request.summarize_suite(
             asked,
             frame,
@@ -84,6 +86,7 @@ def report(
             all_anchors=not write.OF_ALL_ANCHORS.isdisjoint(formats),
             with_savings=not write.WITH_SAVINGS.isdisjoint(formats),
         )
+        phase(f"drawing and writing {', '.join(formats)}")
         done = write.write_report(
             summary,
             out or Path("reports") / asked.name,
@@ -95,7 +98,7 @@ def report(
             executor=executor,
         )
     for metric in summary.metrics[:2]:
-        display.out.print(terminal(summary, metric, wide=display.out.width >= 170))
+        display.out.print(terminal(summary, metric, width=display.out.width))
         for note in notes(summary, metric):
             display.say(f"  {note}")
     for remark in done.remarks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from report_small_run import EVIL, SmallRun
+from rich.console import Console
 from synthetic import frame_of
 from typer.testing import CliRunner
 
@@ -27,6 +29,7 @@ from benchmark.report.savings import SAMPLES
 from benchmark.report.summary import summarize
 from benchmark.report.tables.latex import latex, latex_text
 from benchmark.report.tables.markdown import markdown
+from benchmark.report.tables.terminal import terminal
 from benchmark.results.store import SCHEMA_VERSION, read_results, table_schema
 
 
@@ -212,6 +215,53 @@ def test_a_folder_that_cannot_be_written_is_named(small_run: SmallRun, tmp_path:
     blocked.write_text("")
     with pytest.raises(StoreError, match=r"file.*cannot be written"):
         write.write_report(small_run.summary, blocked / "report", results=small_run.results, formats=["csv"])
+
+
+def test_off_a_terminal_each_row_is_one_line(small_run: SmallRun, tmp_path: Path) -> None:
+    name = "a-codec-of-a-name-that-no-terminal-of-eighty-columns-has-any-room-for-" + "x" * 40
+    frame = small_run.frame.copy()
+    frame["codec"] = frame["codec"].replace("webp", name)
+    (tmp_path / "long").mkdir()
+    table = pa.Table.from_pandas(
+        frame.assign(schema_version=SCHEMA_VERSION), schema=table_schema(frame.columns), preserve_index=False
+    )
+    pq.write_table(table, tmp_path / "long" / "results.parquet")
+    command = [
+        "report",
+        "long",
+        "--results",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "out"),
+        "--format",
+        "csv",
+    ]
+    done = CliRunner().invoke(build_app(), [*command, "--anchor", "jpeg"])
+    assert done.exit_code == 0, done.output
+    rate = compare(frame, name, "jpeg").headline_rate
+    rows = [line for line in done.output.splitlines() if line.strip().startswith(name)]
+    assert len(rows) == 2
+    assert f" {rate.figure()} " in rows[0]
+    assert f" {rate.interval()} " in rows[0]
+    phases = ("reading ", "averaging and comparing 3 codecs, 56 rows", "drawing and writing csv")
+    assert [p for p in phases if p in done.output] == list(phases)
+    same = ["check", "long", "--results", str(tmp_path), "--against", str(tmp_path)]
+    assert f"\u2502 {name} \u2502 psnr_rgb" in CliRunner().invoke(build_app(), same).output
+
+
+def test_at_eighty_columns_columns_go_before_names_do(small_run: SmallRun) -> None:
+    frame = small_run.frame.copy()
+    frame["codec"] = frame["codec"].replace("webp", "finetuned-tcq-expanded")
+    summary = request.summarize_suite(request.find("small", small_run.results.parent), frame, "jpeg")
+    for width, left_out in ((60, "interval"), (80, "BD-quality"), (10_000, None)):
+        stream = io.StringIO()
+        Console(file=stream, width=width).print(terminal(summary, "psnr_rgb", width=width))
+        lines = stream.getvalue().splitlines()
+        assert max(map(len, lines)) <= width
+        assert any(line.strip().startswith("finetuned-tcq-expanded ") for line in lines)
+        assert "\u2026" not in stream.getvalue()
+        assert left_out is None or left_out not in stream.getvalue()
+    assert "Without a point" in stream.getvalue()
 
 
 class TestCommands:
