@@ -53,12 +53,15 @@ NEARLY_ALL, ROWS_FOR_ALL = 0.75, 3
 
 
 def of_headline(c: Comparison) -> dict[Status, str]:
-    """Return the doubts of the figure to quote, and of which images each is said, where it is of images."""
+    """Return the doubts of the figure to quote, and of which images each is said, where it is of images.
+
+    That an anchor is published is no doubt of the codec's: its name says it.
+    """
     of_curves = c.headline == "mean curve"
     said: dict[Status, str] = {}
     for status, places in c.doubts.items():
         concerned = [place for place in places if (place == MEAN_CURVES) == of_curves]
-        if concerned or not places:
+        if status != "published" and (concerned or not places):
             said[status] = f" ({concerned[0]})" if concerned and not of_curves else ""
     return said
 
