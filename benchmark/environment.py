@@ -61,6 +61,15 @@ def commit() -> dict[str, Any]:
     return {"commit": head, "dirty": None if changes is None else bool(changes)}
 
 
+def bench_version() -> str:
+    """Return the version of this package and, in a checkout, its commit: "0.1.0, commit 0123abc, changed"."""
+    held = commit()
+    at = [f"commit {held['commit'][:12]}"] if held["commit"] else []
+    return ", ".join(
+        [_version("bench-codec") or "not installed", *at, *(["changed"] if held["dirty"] else [])]
+    )
+
+
 def _git(checkout: Path, *arguments: str) -> str | None:
     command = ["git", "-C", str(checkout), "--no-optional-locks", *arguments]
     try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -49,6 +50,17 @@ def test_quick_commands_load_nothing_slow(command: tuple[str, ...]) -> None:
     assert "typer" in loaded
     assert loaded.isdisjoint(
         {"torch", "compressai", "pandas", "numba", "pyarrow", "matplotlib", "scipy", "rich"}
+    )
+
+
+def test_the_version_names_the_commit() -> None:
+    assert re.fullmatch(r"bench \d+\.\d+\.\d+(, commit [0-9a-f]{12})?(, changed)?\n", bench("--version"))
+
+
+@pytest.mark.parametrize("command", [("doctor",), ("report", "smoke"), ("run", "suite", "smoke")])
+def test_a_data_dir_that_is_not_there_is_an_error(command: tuple[str, ...]) -> None:
+    assert "Invalid value for '--data-dir': dir 'nowhere' does not exist" in bench(
+        *command, "--data-dir", "nowhere", code=2
     )
 
 
@@ -147,7 +159,7 @@ def test_wrong_requests_are_told_apart_from_failures(tmp_path: Path) -> None:
     assert "did you mean 'trick'" in bench("run", "suite", suite, "--codec", "trik", code=2)
     assert "matches no image" in bench("run", "suite", suite, "--image", "x", code=2)
     assert "cannot be written" in bench("run", "suite", suite, "--out", "/proc/x", code=2)
-    assert "is no folder" in bench(
+    assert "does not exist" in bench(
         "run", "suite", "kodak", "--codec", "jpeg", "--data-dir", "nowhere", code=2
     )
     assert "does not go with" in bench(

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
 from benchmark.analysis.curves import Curve
+from benchmark.analysis.interpolation import (
+    MIN_POINTS,
+    Method,
+    MethodFigures,
+    by_package,
+    leave_one_out_percent,
+    spread_percent,
+)
 from benchmark.analysis.pchip import BatchBd, Fronts, bd_batch, fronts
 from benchmark.analysis.status import Status, joined
 from benchmark.arrays import F64, Bools
 
-Method = Literal["pchip", "akima", "cubic"]
-METHODS: tuple[Method, ...] = get_args(Method)
 MIN_OVERLAP = 0.75
-MIN_POINTS = 4
-"""A cubic has four coefficients: with fewer points the fit is not determined."""
-MAX_DISAGREEMENT_PERCENT = 0.5
-
-
-@dataclass(frozen=True)
-class MethodFigures:
-    """Deltas by one interpolation; None where the method cannot give one."""
-
-    rate_percent: float | None
-    quality_db: float | None
+MIN_SHARED_DB = 2.0
+"""Shorter than one step of the four QPs of JVET's common test conditions, 22 to 37: hardly a curve."""
+MIN_DISAGREEMENT_PERCENT, DISAGREEMENT_SHARE = 0.5, 0.05
+"""Methods disagree from so many points on, if that is also this share of the figure, and as wide as its
+interval is on either side."""
+MIN_MOVED_PERCENT, MOVED_SHARE = 2.0, 0.25
+"""A figure hangs on single points if leaving one out moves it by so many points, and this share of it."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Bd:
     """Deltas of one curve against another.
 
     `rate_percent`: mean difference in rate at equal quality (PCHIP), negative is better. `quality_db`: mean
-    difference in quality at equal rate. `overlap`: the shared part of the joint quality range, 0 to 1.
+    difference in quality at equal rate. `shared` are the ends of the range of qualities that both have, over
+    which rates are compared, and `overlap` is the part of the shorter curve that it makes, 0 to 1.
+    `interpolation_error_percent`: see `leave_one_out_percent`.
     None where the curves share no range or have fewer than two usable points; `statuses` says why.
     """
 
@@ -42,54 +45,64 @@ class Bd:
     quality_db: float | None
     by_method: Mapping[Method, MethodFigures]
     overlap: float
+    shared: tuple[float, float] | None
+    interpolation_error_percent: float | None
     statuses: tuple[Status, ...]
 
 
-def bd_of_curves(anchor: Curve, test: Curve) -> Bd:
+def bd_of_curves(anchor: Curve, test: Curve, *, decibels: bool = True) -> Bd:
     """Return the deltas of `test` against `anchor`, by Bjontegaard (VCEG-M33, 2001) with the FAU package.
 
     The curves are cut to their rising part first (see `pchip.fronts`), which is said in `statuses`, as are
-    whatever doubts the curves themselves carry.
+    whatever doubts the curves themselves carry. `decibels` tells whether qualities are in dB.
     """
     sides = [fronts(curve.rates[None, :], curve.qualities[None, :]) for curve in (anchor, test)]
     batch = bd_batch(sides[0], sides[1])
-    by_method = {method: _by_package(sides[0], sides[1], method) for method in METHODS}
+    by_method = by_package(sides[0], sides[1])
+    rate = by_method["pchip"].rate_percent
+    moved = leave_one_out_percent(sides[0], sides[1])
     doubts = [
         _doubts(np.array([curve.rates]), np.array([curve.qualities]), side)
         for curve, side in zip((anchor, test), sides, strict=True)
     ]
-    named = pair_statuses(doubts[0], doubts[1], batch)[0]
-    disagree: tuple[Status, ...] = ("methods_disagree",) if _disagree(by_method) else ()
+    named = pair_statuses(doubts[0], doubts[1], batch, decibels=decibels)[0]
+    enough = "too_few_points" not in named
     return Bd(
-        rate_percent=by_method["pchip"].rate_percent,
+        rate_percent=rate,
         quality_db=by_method["pchip"].quality_db,
         by_method=by_method,
         overlap=float(batch.overlap[0]),
-        statuses=joined(anchor.statuses, test.statuses, named, disagree),
+        shared=(float(batch.low[0]), float(batch.high[0])) if batch.overlap[0] else None,
+        interpolation_error_percent=moved,
+        statuses=joined(
+            anchor.statuses, test.statuses, named, of_interpolation(by_method, moved, enough_points=enough)
+        ),
     )
 
 
-def _by_package(anchor: Fronts, test: Fronts, method: Method) -> MethodFigures:
-    from bjontegaard import bd_psnr, bd_rate  # imports matplotlib: only where it is used
+def of_interpolation(
+    by_method: Mapping[Method, MethodFigures],
+    moved: float | None,
+    half_interval: float = 0.0,
+    *,
+    enough_points: bool = True,
+) -> tuple[Status, ...]:
+    """Return the doubts that the interpolation leaves, beside an interval of the figure, if there is one.
 
-    sides = [
-        (side.rates[0, : side.counts[0]], side.qualities[0, : side.counts[0]]) for side in (anchor, test)
-    ]
-    if min(len(rates) for rates, _ in sides) < (MIN_POINTS if method == "cubic" else 2):
-        return MethodFigures(None, None)
-    (anchor_rates, anchor_db), (test_rates, test_db) = sides
-    options = {"method": method, "require_matching_points": False, "min_overlap": 0}
-    share_quality = min(anchor_db[-1], test_db[-1]) > max(anchor_db[0], test_db[0])
-    share_rate = min(anchor_rates[-1], test_rates[-1]) > max(anchor_rates[0], test_rates[0])
-    return MethodFigures(
-        float(bd_rate(anchor_rates, anchor_db, test_rates, test_db, **options)) if share_quality else None,
-        float(bd_psnr(anchor_rates, anchor_db, test_rates, test_db, **options)) if share_rate else None,
-    )
-
-
-def _disagree(by_method: Mapping[Method, MethodFigures]) -> bool:
-    found = [figures.rate_percent for figures in by_method.values() if figures.rate_percent is not None]
-    return bool(found) and max(found) - min(found) > MAX_DISAGREEMENT_PERCENT
+    `moved`: see `leave_one_out_percent`; `half_interval`: half the width of the interval. All in percentage
+    points. `enough_points`: whether there is a cubic.
+    """
+    rate = by_method["pchip"].rate_percent if by_method else None
+    if rate is None:
+        return ()
+    supported = {name: f for name, f in by_method.items() if name != "cubic" or enough_points}
+    tolerated = max(MIN_DISAGREEMENT_PERCENT, DISAGREEMENT_SHARE * abs(rate), half_interval)
+    flags: dict[Status, bool] = {
+        "methods_disagree": spread_percent(supported) > tolerated,
+        "uncertain_interpolation": moved is not None
+        and moved > max(MIN_MOVED_PERCENT, MOVED_SHARE * abs(rate)),
+    }
+    return tuple(name for name, held in flags.items() if held)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,13 +128,16 @@ def _doubts(rates: F64, qualities: F64, kept: Fronts) -> Doubts:
     )
 
 
-def pair_statuses(anchor: Doubts, test: Doubts, batch: BatchBd) -> list[tuple[Status, ...]]:
+def pair_statuses(
+    anchor: Doubts, test: Doubts, batch: BatchBd, *, decibels: bool
+) -> list[tuple[Status, ...]]:
     """Name what is doubtful in each pair of a batch: one tuple of statuses a pair."""
     usable = ~(anchor.unusable | test.unusable)
+    short = decibels & (batch.high - batch.low < MIN_SHARED_DB)
     flags: dict[Status, Bools] = {
         "no_overlap": usable & ~np.isfinite(batch.rate_percent),
         "no_rate_overlap": usable & ~np.isfinite(batch.quality_db),
-        "overlap_below_75": (batch.overlap > 0) & (batch.overlap < MIN_OVERLAP),
+        "little_overlap": (batch.overlap > 0) & ((batch.overlap < MIN_OVERLAP) | short),
         "non_monotonic": anchor.falling | test.falling,
         "duplicate_points": anchor.duplicates | test.duplicates,
         "too_few_points": anchor.too_few | test.too_few,
@@ -144,14 +160,22 @@ class PerImageBd:
 
 
 def bd_per_image(
-    anchor_rates: F64, anchor_qualities: F64, test_rates: F64, test_qualities: F64
+    anchor_rates: F64,
+    anchor_qualities: F64,
+    test_rates: F64,
+    test_qualities: F64,
+    *,
+    decibels: bool = True,
 ) -> PerImageBd:
-    """Return the deltas of each image's own pair of curves (PCHIP). All arrays are [points, images], dB."""
+    """Return the deltas of each image's own pair of curves (PCHIP). All arrays are [points, images].
+
+    `decibels` tells whether qualities are in dB.
+    """
     pairs = [(anchor_rates.T, anchor_qualities.T), (test_rates.T, test_qualities.T)]
     sides = [fronts(*pair) for pair in pairs]
     batch = bd_batch(sides[0], sides[1])
     doubts = [_doubts(*pair, side) for pair, side in zip(pairs, sides, strict=True)]
-    statuses = pair_statuses(doubts[0], doubts[1], batch)
+    statuses = pair_statuses(doubts[0], doubts[1], batch, decibels=decibels)
     return PerImageBd(batch.rate_percent, batch.quality_db, batch.overlap, statuses)
 
 

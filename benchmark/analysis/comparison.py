@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.bd import bd_of_curves, bd_per_image
+from benchmark.analysis.bd import Bd, bd_of_curves, bd_per_image, of_interpolation
 from benchmark.analysis.curves import Curve, check_averaging, mean_curve, weighted_means
 from benchmark.analysis.figures import (
     Comparison,
@@ -22,7 +22,7 @@ from benchmark.analysis.figures import (
 from benchmark.analysis.grid import CodecGrid, codec_grids, complete, resolve
 from benchmark.analysis.intervals import FEW_IMAGES, RESAMPLES, Estimate, bootstrap, estimate
 from benchmark.analysis.pchip import bd_batch, fronts
-from benchmark.analysis.status import MIXED, Status, joined
+from benchmark.analysis.status import MIXED, OF_INTERPOLATION, Status, joined
 from benchmark.arrays import F64
 from benchmark.errors import AnalysisError
 from benchmark.metrics import DEFAULT
@@ -54,7 +54,7 @@ def compare(
         averaging: per_image, mean_mse or pixel_weighted; concerns the mean curve alone.
         dataset: needed where the frame holds several.
         anchor_frame: another result set to take the anchor from.
-        allow_mixed: give figures although protocols, or versions of one codec, are mixed.
+        allow_mixed: give figures although protocols, images, or versions of one codec, are mixed.
         resamples: of the bootstrap; 0 gives no intervals.
         seed: of the bootstrap.
 
@@ -187,7 +187,7 @@ def _shares_points(codec: CodecGrid, anchor: CodecGrid) -> bool:
 def _mean_figure(
     ours: CodecGrid, theirs: CodecGrid, curve: Curve, anchor_curve: Curve, options: Options
 ) -> MeanCurveFigure:
-    found = bd_of_curves(anchor_curve, curve)
+    found = bd_of_curves(anchor_curve, curve, decibels=ours.metric.in_decibels)
 
     def figures(weights: F64) -> tuple[F64, ...]:
         sides = []
@@ -203,12 +203,26 @@ def _mean_figure(
         Estimate(None) if value is None else estimate(value, interval)
         for value, interval in zip(values, intervals, strict=True)
     )
-    return MeanCurveFigure(rate, quality, found.by_method, found.overlap, found.statuses)
+    return _mean_curve_figure(found, rate, quality)
+
+
+def _mean_curve_figure(found: Bd, rate: Estimate, quality: Estimate) -> MeanCurveFigure:
+    """Return the figure with its interval, beside which the methods may differ less than they do alone."""
+    half = 0.0 if rate.low is None or rate.high is None else (rate.high - rate.low) / 2
+    moved = found.interpolation_error_percent
+    others = [status for status in found.statuses if status not in OF_INTERPOLATION]
+    enough = "too_few_points" not in found.statuses
+    statuses = joined(others, of_interpolation(found.by_method, moved, half, enough_points=enough))
+    return MeanCurveFigure(rate, quality, found.by_method, found.overlap, found.shared, moved, statuses)
 
 
 def _per_image_figure(ours: CodecGrid, theirs: CodecGrid, options: Options) -> PerImageFigure:
     found = bd_per_image(
-        theirs.rates, theirs.metric.quality(theirs.values), ours.rates, ours.metric.quality(ours.values)
+        theirs.rates,
+        theirs.metric.quality(theirs.values),
+        ours.rates,
+        ours.metric.quality(ours.values),
+        decibels=ours.metric.in_decibels,
     )
     table = pd.DataFrame(
         {
@@ -278,13 +292,16 @@ def _with_curve(grid: CodecGrid, anchor: Curve, options: Options) -> Comparison:
         )
     (ours,), coverage, statuses = complete(grid)
     curve = mean_curve(ours, coverage, statuses, options.averaging)
-    found = bd_of_curves(anchor, curve)
-    mixed: tuple[Status, ...] = ("mixed_protocols",) if grid.dataset != anchor.dataset else ()
-    statuses = joined(statuses, found.statuses, mixed)
+    flags: list[tuple[Status, bool]] = [
+        ("mixed_protocols", grid.dataset != anchor.dataset),
+        ("other_images", len(ours.images) < anchor.coverage.images_used),
+    ]
+    statuses = joined(statuses, anchor.statuses, [name for name, held in flags if held])
     figure = no_mean_figure(statuses)
     if options.allow_mixed or not MIXED.intersection(statuses):
+        found = bd_of_curves(anchor, curve, decibels=options.metric.in_decibels)
         rate, quality = (Estimate(value) for value in (found.rate_percent, found.quality_db))
-        figure = MeanCurveFigure(rate, quality, found.by_method, found.overlap, statuses)
+        figure = _mean_curve_figure(found, rate, quality)
     return _begun(curve, anchor, options)(
         mean_curve=figure,
         per_image=None,
@@ -292,5 +309,5 @@ def _with_curve(grid: CodecGrid, anchor: Curve, options: Options) -> Comparison:
         point_deltas=(),
         images=ours.images,
         resamples=0,
-        statuses=statuses,
+        statuses=joined(statuses, figure.statuses),
     )

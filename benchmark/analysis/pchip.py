@@ -32,13 +32,15 @@ class Fronts:
 class BatchBd:
     """Bjontegaard deltas of a batch of pairs, each [pairs]; NaN where the two share no range.
 
-    `rate_percent` over the shared quality range, `quality_db` over the shared (logarithmic) rate range;
-    `overlap` is the shared part of the joint quality range, 0 to 1.
+    `rate_percent` over the shared qualities, `low` to `high`, `quality_db` over the shared (logarithmic)
+    rates; `overlap` is the part of the shorter curve's qualities that is shared, 0 to 1.
     """
 
     rate_percent: F64
     quality_db: F64
     overlap: F64
+    low: F64
+    high: F64
 
 
 def fronts(rates: F64, qualities: F64) -> Fronts:
@@ -93,39 +95,64 @@ def bd_batch(anchor: Fronts, test: Fronts) -> BatchBd:
         log_rates = [np.log10(side.rates) for side in (anchor, test)]
     qualities = [anchor.qualities, test.qualities]
     counts = [anchor.counts, test.counts]
-    log_ratio, overlap = _mean_gap(qualities, log_rates, counts)
-    quality_db, _ = _mean_gap(log_rates, qualities, counts)
-    return BatchBd((10**log_ratio - 1) * 100, quality_db, overlap)
+    shared = _shared(qualities, counts)
+    with np.errstate(over="ignore"):
+        rate_percent = (10 ** _mean_gap(qualities, log_rates, counts, shared) - 1) * 100
+    quality_db = _mean_gap(log_rates, qualities, counts, _shared(log_rates, counts))
+    low, high = shared
+    return BatchBd(_finite(rate_percent), _finite(quality_db), _overlap(qualities, shared), low, high)
 
 
-def _mean_gap(xs: list[F64], ys: list[F64], counts: list[Counts]) -> tuple[F64, F64]:
-    """Return the mean of y_1 - y_0 over the shared range of x, and the shared part of the joint range."""
-    enough = (counts[0] >= 2) & (counts[1] >= 2)
+def _finite(deltas: F64) -> F64:
+    return np.where(np.isfinite(deltas), deltas, np.nan)
+
+
+def _shared(xs: list[F64], counts: list[Counts]) -> tuple[F64, F64]:
+    """Return the ends of the range of x that both have, [pairs] each; NaN where they share none."""
     with np.errstate(invalid="ignore"):
-        low = np.maximum(xs[0][:, 0], xs[1][:, 0])
-        high = np.minimum(xs[0][:, -1], xs[1][:, -1])
-        joint = np.maximum(xs[0][:, -1], xs[1][:, -1]) - np.minimum(xs[0][:, 0], xs[1][:, 0])
-        shared = high - low
-    held = enough & (shared > 0)
+        low, high = (np.maximum(xs[0][:, 0], xs[1][:, 0]), np.minimum(xs[0][:, -1], xs[1][:, -1]))
+        held = (counts[0] >= 2) & (counts[1] >= 2) & (high > low)
+    return np.where(held, low, np.nan), np.where(held, high, np.nan)
+
+
+def _overlap(xs: list[F64], shared: tuple[F64, F64]) -> F64:
+    """Return the part of the shorter curve that is shared: a curve that lies within the other's has 1."""
+    low, high = shared
+    shorter = np.minimum(*(x[:, -1] - x[:, 0] for x in xs))
+    held = np.isfinite(low)
+    return np.divide(high - low, shorter, out=np.zeros(len(low)), where=held)
+
+
+def _mean_gap(xs: list[F64], ys: list[F64], counts: list[Counts], shared: tuple[F64, F64]) -> F64:
+    """Return the mean of y_1 - y_0 over the shared range of x."""
+    low, high = shared
+    held = np.isfinite(low)
     gap = np.full(len(low), np.nan)
+    if held.all():
+        areas = [_integrals(x, y, n, low, high) for x, y, n in zip(xs, ys, counts, strict=True)]
+        return (areas[1] - areas[0]) / (high - low)
     areas = [
         _integrals(x[held], y[held], n[held], low[held], high[held])
         for x, y, n in zip(xs, ys, counts, strict=True)
     ]
-    gap[held] = (areas[1] - areas[0]) / shared[held]
-    return gap, np.where(held, shared / np.where(held, joint, 1), 0.0)
+    gap[held] = (areas[1] - areas[0]) / (high - low)[held]
+    return gap
 
 
 def _integrals(x: F64, y: F64, counts: Counts, low: F64, high: F64) -> F64:
     """Integrate each curve's PCHIP interpolant from `low` to `high`; curves of one length go together."""
+    lengths = np.unique(counts)
+    if len(lengths) == 1 and lengths[0] == x.shape[1]:
+        return _integrals_of_length(x, y, low, high)
     areas = np.empty(len(low))
-    for n in np.unique(counts):
+    for n in lengths:
         rows = counts == n
         areas[rows] = _integrals_of_length(x[rows, :n], y[rows, :n], low[rows], high[rows])
     return areas
 
 
 def _integrals_of_length(x: F64, y: F64, low: F64, high: F64) -> F64:
+    x, y = np.asfortranarray(x), np.asfortranarray(y)  # many curves of few points: faster column by column
     h = np.diff(x, axis=1)
     m = np.diff(y, axis=1) / h
     d = _slopes(h, m)
@@ -136,9 +163,14 @@ def _integrals_of_length(x: F64, y: F64, low: F64, high: F64) -> F64:
         (d[:, :-1] + d[:, 1:] - 2 * m) / h**2 / 4,
     )
     pieces = _antiderivative(coefficients, h)
-    until_knot = np.concatenate([np.zeros((len(x), 1)), np.cumsum(pieces, axis=1)], axis=1)
+    until_knot: F64 = np.concatenate([np.zeros((len(x), 1)), np.cumsum(pieces, axis=1)], axis=1)
 
     def until(q: F64) -> F64:
+        # One of the two curves ends where the shared range does: most ends are knots, whose sums are known.
+        for knot in (0, -1):
+            if np.array_equal(q, x[:, knot]):
+                known: F64 = until_knot[:, knot]
+                return known
         k = np.clip((x <= q[:, None]).sum(axis=1) - 1, 0, x.shape[1] - 2)[:, None]
         at_k = tuple(np.take_along_axis(c, k, axis=1) for c in coefficients)
         t = q[:, None] - np.take_along_axis(x, k, axis=1)

@@ -39,6 +39,10 @@ class Publication:
     averaging: str
     metrics: tuple[str, ...]
 
+    def called(self, *, with_images: bool = False) -> str:
+        """Return the curve's label, marked as published; beside results of fewer images with their number."""
+        return f"{self.label} (published{f', {self.dataset_size} images' if with_images else ''})"
+
 
 def list_curves(dataset: str | None = None, metric: str | None = None) -> list[Publication]:
     """Return what is shipped, by name; of one dataset, and with one metric, where these are given."""
@@ -53,8 +57,8 @@ def publication(name: str) -> Publication:
     return _publication(name)
 
 
-def load(name: str, metric: str = DEFAULT) -> Curve:
-    """Return the published curve `name`, marked as published.
+def load(name: str, metric: str = DEFAULT, *, with_images: bool = False) -> Curve:
+    """Return the published curve `name`, marked as published, with the number of images if that is asked for.
 
     `points` are NaN where the source gives none. Raises AnalysisError for a name that does not exist, or a
     metric that the source does not report.
@@ -67,7 +71,7 @@ def load(name: str, metric: str = DEFAULT) -> Curve:
     values = columns[metric][order]
     size = about.dataset_size
     return Curve(
-        label=f"{about.label} (published)",
+        label=about.called(with_images=with_images),
         dataset=about.dataset,
         metric=metric,
         rate="bpp",

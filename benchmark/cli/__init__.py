@@ -20,16 +20,16 @@ def build_app() -> typer.Typer:
     """Return the whole command line."""
     import typer
 
-    from benchmark.cli import gate, inspect, report, run, train
+    from benchmark.cli import gate, inspect, options, report, run, train
 
     app = typer.Typer(
         name="bench",
-        help="Measure image codecs on real images and real bitstreams, and compare them.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # rich would take longer to load than the help to print
     )
+    app.callback()(options.bench)
     for room in (run, inspect, report, train, gate):
         room.register(app)
     return app

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -28,7 +28,8 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.errors import AnalysisError, CodecUnavailableError
-from benchmark.metrics import METRICS, in_figures
+from benchmark.metrics import METRICS, shown
+from benchmark.terminal import console, fitting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 LOG_EVERY_SECONDS = 10.0
 LOG_TRAINING_EVERY_SECONDS = 60.0
 
-out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+out = console()
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -96,6 +97,16 @@ def bars(*more: ProgressColumn) -> Progress:
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     return Progress(*columns, *more, console=err, disable=not err.is_terminal)
+
+
+@contextmanager
+def phases() -> Iterator[Callable[[str], None]]:
+    """Yield what is told of each phase of a long command: one line on a terminal, a log elsewhere."""
+    if not err.is_terminal:
+        yield lambda text: err.print(escape(text))
+        return
+    with err.status("") as status:
+        yield lambda text: status.update(escape(text))
 
 
 class RunProgress:
@@ -233,8 +244,9 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
     measured = set(frame.loc[frame["status"] == "ok", "codec"])
     labels = [spec.name for spec in suite.codec if spec.name in measured]
     if labels:
-        out.print(_means(frame, labels))
-        _print_bd_rates(frame, labels)
+        metrics = _shown_metrics(frame, suite)
+        out.print(_means(frame, labels, metrics))
+        _print_bd_rates(frame, labels, metrics)
     if outcome.planned == outcome.reused:
         say(f"nothing to do: all {outcome.planned} evaluations are in {folder} already")
     else:
@@ -249,39 +261,57 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
     say(f"`bench report {suite.name}{elsewhere}` draws the curves")
 
 
-def _means(frame: pd.DataFrame, labels: Sequence[str]) -> Table:
+_DROPPED_OF_MEANS = ((), ("dec s",), ("enc s",), ("images",))
+"""What is left out of the table of means, step by step, where a terminal is too narrow."""
+
+
+def _means(frame: pd.DataFrame, labels: Sequence[str], names: Sequence[str]) -> Table:
     """Make the table of means, codecs in the suite's order and points by rising rate."""
-    metrics = [METRICS.find(name) for name in _shown_metrics(frame)]
-    named = [f"{metric.short} {metric.value_unit}".rstrip() for metric in metrics]
-    headings = ("codec", "point", "images", "bpp", *named, "enc s", "dec s")
-    table = Table(*headings, title="means over images", box=SIMPLE_HEAD, collapse_padding=True)
-    table.columns[0].overflow = "fold"
-    for column in table.columns[1:]:
-        column.justify = "right"
-        column.no_wrap = True
-    of_metrics = {metric.name: metric.digits for metric in metrics}
-    digits = {"bpp": 4, **of_metrics, "encode_seconds": 3, "decode_seconds": 3}
+    metrics = [METRICS.find(name) for name in names]
+    headings = {metric.name: f"{metric.short} {metric.value_unit}".rstrip() for metric in metrics}
+    digits = {"bpp": 4, **{m.name: m.digits for m in metrics}, "encode_seconds": 3, "decode_seconds": 3}
+    headings |= {"encode_seconds": "enc s", "decode_seconds": "dec s"}
     good = frame[frame["status"] == "ok"]
+    found: list[list[dict[str, str]]] = []
     for label in labels:
         points = good[good["codec"] == label].groupby("point")
         means = points[list(digits)].mean().sort_values("bpp")
         counts = {float(str(point)): count for point, count in points.size().items()}
-        for point, row in means.iterrows():
-            figures = [_figure(row[name], places) for name, places in digits.items()]
-            table.add_row(escape(label), f"{point:g}", str(counts[float(str(point))]), *figures)
-        table.add_section()
-    return table
+        found.append(
+            [
+                {"codec": escape(label), "point": f"{point:g}", "images": str(counts[float(str(point))])}
+                | {headings.get(n, n): _figure(row[n], places) for n, places in digits.items()}
+                for point, row in means.iterrows()
+            ]
+        )
+    return fitting(_tables_of_means(found), out.width)
 
 
-def _shown_metrics(frame: pd.DataFrame) -> list[str]:
-    return [name for name in in_figures() if name in frame]
+def _tables_of_means(found: Sequence[Sequence[Mapping[str, str]]]) -> Iterator[Table]:
+    """Yield the table with all columns, then with fewer and fewer; a section a codec."""
+    headings = list(next(row for rows in found for row in rows))
+    for dropped in _DROPPED_OF_MEANS:
+        headings = [heading for heading in headings if heading not in dropped]
+        table = Table(title="means over images", box=SIMPLE_HEAD, collapse_padding=True)
+        for heading in headings:
+            table.add_column(heading, justify="left" if heading == "codec" else "right", no_wrap=True)
+        for rows in found:
+            for row in rows:
+                table.add_row(*(row[heading] for heading in headings))
+            table.add_section()
+        yield table
+
+
+def _shown_metrics(frame: pd.DataFrame, suite: Suite) -> tuple[str, ...]:
+    """Return what to show of the metrics that the suite asks for: rows may hold others, of earlier runs."""
+    return shown([name for name in suite.metrics if name in frame and frame[name].notna().any()])
 
 
 def _figure(value: float, digits: int) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f}"  # no image has this metric
 
 
-def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str]) -> None:
+def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str], metrics: Sequence[str]) -> None:
     """Print BD-rates against the first codec, and under the table what is to be said of each figure."""
     from benchmark.analysis.comparison import compare_all
 
@@ -294,10 +324,10 @@ def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str]) -> None:
         box=SIMPLE_HEAD,
         collapse_padding=True,
     )
-    table.columns[0].overflow = "fold"
+    table.columns[0].no_wrap = True
     cells: dict[str, list[str]] = {label: [escape(label)] for label in labels[1:]}
     remarks = []
-    for metric in _shown_metrics(frame):
+    for metric in metrics:
         heading = METRICS.find(metric).short
         try:
             comparisons = {found.codec: found for found in compare_all(frame, anchor, metric)}
@@ -313,6 +343,6 @@ def _print_bd_rates(frame: pd.DataFrame, labels: Sequence[str]) -> None:
                 remarks.append(f"{label}, {heading}: {', '.join(doubts)}")
     for row in cells.values():
         table.add_row(*row)
-    out.print(table)
+    out.print(fitting([table], out.width))
     for remark in remarks:
         say(remark)

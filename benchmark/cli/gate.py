@@ -44,6 +44,9 @@ def check(
         float, typer.Option(min=0, help="Highest BD-rate in percent that still passes.")
     ] = 0.5,
     metric: Annotated[list[str] | None, typer.Option(help="Judge by this metric; repeatable.")] = None,
+    codec: Annotated[
+        list[str] | None, typer.Option(help="Check only this codec, as a run of it alone; repeatable.")
+    ] = None,
     max_slowdown: Annotated[
         float | None,
         typer.Option(min=0, help="Fail codecs slower by more percent; without, above 25 is noted."),
@@ -69,6 +72,7 @@ def check(
         suite=suite,
         against=against,
         metrics=metric or [],
+        codecs=codec or [],
         limits=Limits(
             max_regression, 25.0 if max_slowdown is None else max_slowdown, max_slowdown is not None
         ),

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli.options import DataDir
 from benchmark.errors import BenchError
 
 
@@ -125,9 +126,7 @@ def _print_columns(rows: Iterable[Sequence[str]]) -> None:
 
 
 def doctor(
-    data_dir: Annotated[
-        Path | None, typer.Option(help="The folder of datasets; BENCH_DATA_DIR by default.")
-    ] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Show which codecs and datasets are usable here.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.cli.options import DataDir
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
@@ -56,9 +58,7 @@ def report(
     max_bpp: Annotated[
         float | None, typer.Option(min=0.01, help="Where the rate axis of RD plots ends.")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="The folder of datasets; BENCH_DATA_DIR by default.")
-    ] = None,
+    data_dir: DataDir = None,
     inline_images: Annotated[
         bool, typer.Option(help="Put kept images into the page instead of beside it.")
     ] = False,
@@ -71,12 +71,22 @@ def report(
     from benchmark.report.tables.terminal import terminal
 
     formats = write.check_formats(format or [])
-    with write.drawing_processes(formats) as executor:
+    with write.drawing_processes(formats) as executor, display.phases() as phase:
         asked = request.find(suite, results)
+        phase(f"reading {asked.path}")
         frame = request.read(asked, codec or [], anchor, remark=display.warn)
+        phase(f"averaging and comparing {frame['codec'].nunique()} codecs, {len(frame):,} rows")
         summary = request.summarize_suite(
-            asked, frame, anchor, averaging, published or [], allow_mixed=allow_mixed
+            asked,
+            frame,
+            anchor,
+            averaging,
+            published or [],
+            allow_mixed=allow_mixed,
+            all_anchors=not write.OF_ALL_ANCHORS.isdisjoint(formats),
+            with_savings=not write.WITH_SAVINGS.isdisjoint(formats),
         )
+        phase(f"drawing and writing {', '.join(formats)}")
         done = write.write_report(
             summary,
             out or Path("reports") / asked.name,
@@ -88,7 +98,7 @@ def report(
             executor=executor,
         )
     for metric in summary.metrics[:2]:
-        display.out.print(terminal(summary, metric, wide=display.out.width >= 170))
+        display.out.print(terminal(summary, metric, width=display.out.width))
         for note in notes(summary, metric):
             display.say(f"  {note}")
     for remark in done.remarks:

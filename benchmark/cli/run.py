@@ -9,6 +9,7 @@ from uuid import uuid4
 import typer
 
 from benchmark.cli import FAILED
+from benchmark.cli.options import DataDir
 from benchmark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ def suite(
     out: Annotated[Path, typer.Option(help="The folder of results, one subfolder per suite.")] = Path(
         "results"
     ),
-    data_dir: Annotated[
-        Path | None, typer.Option(help="The folder of datasets; BENCH_DATA_DIR by default.")
-    ] = None,
+    data_dir: DataDir = None,
     timeout: Annotated[
         float | None,
         typer.Option(min=0.001, help="Time limit of one evaluation in seconds, without loading."),

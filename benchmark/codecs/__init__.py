@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from benchmark.codecs.base import Codec, CodecEntry
@@ -65,10 +66,18 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
         raise CodecUnavailableError(
             f"codec {name!r} cannot be loaded from {entry.target}: {error}"
         ) from error
+    given = {**entry.options, **(options or {})}
+    known = sorted(set(inspect.signature(factory).parameters) - {"name"})
     try:
-        return factory(name=name, **{**entry.options, **(options or {})})
+        return factory(name=name, **given)
     except TypeError as error:
-        known = ", ".join(sorted(set(inspect.signature(factory).parameters) - {"name"})) or "none"
+        problem = "; ".join(_not_an_option(option, known) for option in given if option not in known)
         raise UsageError(
-            f"codec {name!r} does not take these options: {error}; its options: {known}"
+            f"codec {name!r} does not take these options: {problem or error}; its options: "
+            f"{', '.join(known) or 'none'}"
         ) from error
+
+
+def _not_an_option(option: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(option, known, n=1)
+    return f"unknown {option!r}{f' (did you mean {near[0]!r}?)' if near else ''}"

@@ -14,9 +14,9 @@ from benchmark.analysis.figures import Comparison, PointDelta
 from benchmark.analysis.grid import resolve
 from benchmark.analysis.intervals import Estimate
 from benchmark.analysis.status import MEANING, MIXED, Status, joined
-from benchmark.errors import AnalysisError
+from benchmark.errors import AnalysisError, did_you_mean
 from benchmark.gate.findings import Finding, Limits, find_in_rows, pair_rows
-from benchmark.metrics import in_figures
+from benchmark.metrics import METRICS, shown
 from benchmark.metrics.base import Metric
 
 Verdict = Literal["pass", "regression", "improvement", "inconclusive"]
@@ -85,21 +85,24 @@ def check(
     suite: str = "",
     against: str = "",
     metrics: Sequence[Metric | str] = (),
+    codecs: Sequence[str] = (),
     limits: Limits | None = None,
     allow_inconclusive: bool = False,
     seed: int = 0,
 ) -> GateReport:
     """Compare results with the results of record, the same images at the same points, pair by pair.
 
-    Both frames have Record's columns. Without `metrics`, those that figures show are judged. Raises
-    AnalysisError where there is nothing to compare: an empty frame, an unknown metric or none that
-    either side holds, no codec in common.
+    Both frames have Record's columns. Without `metrics`, those of `metrics.shown` are judged; with `codecs`,
+    nothing is said of others. Raises AnalysisError where there is nothing to compare: an empty frame, an
+    unknown metric or none that either side holds, a codec that neither side holds, no codec in common.
     """
+    current, reference = _only(codecs, current, reference)
     limits = limits or Limits()
-    judged = [resolve(name) for name in metrics or in_figures()]
+    judged = [resolve(name) for name in metrics or shown(_measured(current, reference))]
     for name, frame in (("the results", current), ("the reference", reference)):
         if frame.empty:
-            raise AnalysisError(f"{name} of {suite or 'the suite'} hold no rows; run the suite first")
+            of = f"{', '.join(codecs)} in {suite or 'the suite'}" if codecs else suite or "the suite"
+            raise AnalysisError(f"{name} of {of} hold no rows; run the suite first")
     pairs = pair_rows(current, reference)
     common = [codec for codec in reference["codec"].unique() if codec in set(current["codec"])]
     if not common:
@@ -115,7 +118,8 @@ def check(
         for verdict in [_judge((current, reference), pairs, codec, metric, limits=limits, seed=seed)]
     ]
     if not verdicts:
-        raise AnalysisError(f"neither side holds the metrics {', '.join(metric.name for metric in judged)}")
+        wanted = ", ".join(metric.name for metric in judged) or "that are known here"
+        raise AnalysisError(f"neither side holds metrics {wanted}; known: {', '.join(METRICS.names())}")
     better = {v.codec for v in verdicts if v.verdict == "improvement"}
     return GateReport(
         suite=suite,
@@ -127,6 +131,22 @@ def check(
         reference_rows=len(reference),
         allow_inconclusive=allow_inconclusive,
     )
+
+
+def _only(codecs: Sequence[str], *frames: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the rows of these codecs, all where none is named. Raises AnalysisError for one without rows."""
+    known = {str(codec) for frame in frames for codec in frame["codec"].unique()}
+    for codec in codecs:
+        if codec not in known:
+            raise AnalysisError(
+                f"neither the results nor the reference have codec {codec!r}; {did_you_mean(codec, known)}"
+            )
+    return [frame[frame["codec"].isin(list(codecs))] if codecs else frame for frame in frames]
+
+
+def _measured(*frames: pd.DataFrame) -> list[str]:
+    """Return the metrics of which either side holds values."""
+    return [m for m in METRICS.names() if any(m in f and f[m].notna().any() for f in frames)]
 
 
 def _is_measured(frames: Sequence[pd.DataFrame], codec: str, metric: Metric) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from benchmark.metrics.base import Metric
 from benchmark.registry import Registry
 
@@ -27,3 +29,12 @@ DEFAULT = next(iter(METRICS.builtin))
 def in_figures() -> tuple[str, ...]:
     """Return the names of the metrics that are plotted and judged where nothing else is asked."""
     return tuple(name for name, metric in METRICS.items() if metric.in_figures)
+
+
+def shown(measured: Collection[str]) -> tuple[str, ...]:
+    """Return the metrics to plot, judge and print where nothing else is asked, of those with values.
+
+    They are those of figures; where none of these was measured, all that were.
+    """
+    known = [name for name in METRICS.names() if name in measured]
+    return tuple([name for name in in_figures() if name in known] or known)

@@ -94,6 +94,11 @@ class Metric:
         return "dB" if self.decibels is not None else self.value_unit
 
     @property
+    def in_decibels(self) -> bool:
+        """Whether `quality` is in dB."""
+        return self.quality_unit == "dB"
+
+    @property
     def axis(self) -> str:
         """What an axis of qualities says: label and unit, with a minus sign where the sign is turned."""
         turned = "\u2212" if self.decibels is None and self.better == "lower" else ""

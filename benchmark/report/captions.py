@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from benchmark.analysis import MEANING, Comparison, Status
 from benchmark.analysis.figures import MEAN_CURVES
+from benchmark.analysis.intervals import DASH, number
 from benchmark.data.manifests import title_of
 from benchmark.metrics import METRICS
 from benchmark.report.summary import Summary
@@ -47,16 +48,54 @@ def averaging(summary: Summary, metric: str) -> str:
     return f"{means}, the latter then as {found.decibels.formula} dB"
 
 
-def status_text(c: Comparison) -> str:
-    """Return what is doubtful of the figure to quote, in short; `doubts` has all of it in words."""
+NEARLY_ALL, ROWS_FOR_ALL = 0.75, 3
+"""What is said of this share of the rows of a table, of so many at least, is said once below it."""
+
+
+def of_headline(c: Comparison) -> dict[Status, str]:
+    """Return the doubts of the figure to quote, and of which images each is said, where it is of images.
+
+    That an anchor is published is no doubt of the codec's: its name says it.
+    """
     of_curves = c.headline == "mean curve"
-    said = []
+    said: dict[Status, str] = {}
     for status, places in c.doubts.items():
         concerned = [place for place in places if (place == MEAN_CURVES) == of_curves]
-        if concerned or not places:
-            where = f" ({concerned[0]})" if concerned and not of_curves else ""
-            said.append(status.replace("_", " ") + where)
+        if status != "published" and (concerned or not places):
+            said[status] = f" ({concerned[0]})" if concerned and not of_curves else ""
+    return said
+
+
+def said_once(found: Sequence[Comparison]) -> dict[Status, str]:
+    """Return the doubts that nearly all rows of a table share, and the sentence that says so once."""
+    held = [of_headline(c) for c in found]
+    everyone = [c.codec for c in found]
+    once: dict[Status, str] = {}
+    for status in MEANING:
+        codecs = [c.codec for c, said in zip(found, held, strict=True) if status in said]
+        if len(codecs) >= max(ROWS_FOR_ALL, NEARLY_ALL * len(found)):
+            images = " (single images)" if any(said.get(status) for said in held) else ""
+            once[status] = f"{_named(codecs, everyone)}{images}: {MEANING[status]}."
+    return once
+
+
+def status_text(c: Comparison, once: Collection[Status] = ()) -> str:
+    """Return what is doubtful of the figure to quote, in short, but for what is said `once` of all rows.
+
+    `doubts` has all of it in words.
+    """
+    said = [
+        status.replace("_", " ") + where for status, where in of_headline(c).items() if status not in once
+    ]
     return ", ".join(said) or "ok"
+
+
+def shared_range(c: Comparison) -> str:
+    """Return the range of qualities over which the mean curves' rates are compared; a dash for none."""
+    if c.mean_curve.shared is None:
+        return DASH
+    low, high = c.mean_curve.shared
+    return f"{number(low)} to {number(high)}"
 
 
 def doubts(

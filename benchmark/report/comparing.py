@@ -13,7 +13,7 @@ from benchmark.analysis.intervals import DASH, number
 from benchmark.analysis.published import list_curves, load
 from benchmark.analysis.status import MIXED
 from benchmark.errors import AnalysisError
-from benchmark.metrics import METRICS, in_figures
+from benchmark.metrics import METRICS, shown
 from benchmark.report import captions
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def compare_text(
     """
     frame, anchor_frame = frames
     codec, anchor = names
-    chosen = metrics or [m for m in in_figures() if m in frame and frame[m].notna().any()]
+    chosen = metrics or shown([m for m in METRICS.names() if m in frame and frame[m].notna().any()])
     for metric in chosen:
         by: str | Curve = anchor
         if anchor_frame is None and any(p.name == anchor for p in list_curves()):
@@ -49,11 +49,12 @@ def compare_text(
         yield from image_lines(found)
         for status, places in found.doubts.items():
             yield from (f"  note: {place}{MEANING[status]}" for place in [f"{p}: " for p in places] or [""])
+        if found.headline_rate.value is not None and not found.quotable:
+            yield "  BD-rate should not be used here, as noted: compare point by point."
         if found.images and not allow_mixed and MIXED.intersection(found.statuses):
             yield "  --allow-mixed gives figures all the same."
     if not chosen:
-        wanted = " or ".join(METRICS.find(metric).short for metric in in_figures())
-        raise AnalysisError(f"the results have no {wanted} to compare; name another metric")
+        raise AnalysisError(f"the results have values of no metric; known: {', '.join(METRICS.names())}")
 
 
 def comparison_table(c: Comparison) -> Table:
@@ -67,10 +68,15 @@ def comparison_table(c: Comparison) -> Table:
     )
     for name in ("Figure", "Value", "95 % interval"):
         table.add_column(name, justify="left" if name == "Figure" else "right")
-    mark = {True: " (to quote)", False: ""}
     is_mean = c.headline == "mean curve"
+    said = " (to quote)" if c.quotable else " (not to be quoted)"
+    mark = {True: said if c.headline_rate.value is not None else "", False: ""}
     mean, own = c.mean_curve, c.per_image
     table.add_row(f"BD-rate of the mean curves{mark[is_mean]}", mean.rate.figure("%"), mean.rate.interval())
+    if mean.interpolation_error_percent is not None:
+        table.add_row(
+            "  leaving out a point, at most", f"±{number(mean.interpolation_error_percent)} points", DASH
+        )
     for method, figures in mean.by_method.items():
         if method != "pchip" and "methods_disagree" in c.statuses:
             table.add_row(f"  by {method}", Estimate(figures.rate_percent).figure("%"), DASH)
@@ -87,9 +93,21 @@ def comparison_table(c: Comparison) -> Table:
         )
     unit = METRICS.find(c.metric).quality_unit
     table.add_row("BD-quality of the mean curves", mean.quality.figure(unit, 3), mean.quality.interval(3))
-    overlap = f"mean curves overlap by {mean.overlap:.1%}; " if mean.by_method else ""
-    table.caption = f"negative is fewer bits; {overlap}{c.resamples:,} resamples, paired over images"
+    table.caption = "\n".join(_how(c))
     return table
+
+
+def _how(c: Comparison) -> Iterator[str]:
+    """Yield over which qualities the rates are compared, and how the intervals were made."""
+    yield "negative is fewer bits"
+    if c.mean_curve.shared is not None:
+        unit = METRICS.find(c.metric).quality_unit
+        over = f"{captions.shared_range(c)} {unit}".rstrip()
+        yield f"over {over}, {c.mean_curve.overlap * 100:.0f} % of the shorter mean curve"
+    if c.per_image is None:
+        yield "no intervals: a published curve has no images to resample"
+    else:
+        yield f"intervals: {c.resamples:,} resamples, paired over images"
 
 
 def point_table(c: Comparison) -> Table:

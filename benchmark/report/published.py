@@ -15,10 +15,14 @@ DEFAULT = ("kodak-compressai-vtm", "kodak-compressai-mbt2018-mean-mse", "tecnick
 NONE = "none"
 
 
-def published_curves(dataset: str, names: Sequence[str] = ()) -> dict[str, dict[str, Curve]]:
+def published_curves(
+    dataset: str, names: Sequence[str] = (), *, partial: bool = False
+) -> dict[str, dict[str, Curve]]:
     """Return published curves of a dataset, keyed by metric, then label.
 
     `names` are those of `analysis.published`; without any, the field's anchors; ("none",) gives no curve.
+    Beside results of part of the dataset (`partial`) there are none unless they are named, and their labels
+    say of how many images they are.
     Raises AnalysisError for an unknown name, or one of another dataset.
     """
     if tuple(names) == (NONE,):
@@ -28,21 +32,21 @@ def published_curves(dataset: str, names: Sequence[str] = ()) -> dict[str, dict[
             raise AnalysisError(
                 f"the published curve {name!r} is of {publication(name).dataset}, not of {dataset}"
             )
-    wanted = [p for p in list_curves(dataset) if p.name in (names or DEFAULT)]
-    return _by_metric([p.name for p in wanted])
+    wanted = names or (() if partial else DEFAULT)
+    return _by_metric([p.name for p in list_curves(dataset) if p.name in wanted], with_images=partial)
 
 
-def library(dataset: str) -> dict[str, dict[str, Curve]]:
-    """Return every published curve of a dataset, keyed by metric, then label."""
-    return _by_metric([p.name for p in list_curves(dataset)])
+def library(dataset: str, *, partial: bool = False) -> dict[str, dict[str, Curve]]:
+    """Return every published curve of a dataset, keyed by metric, then label (see `published_curves`)."""
+    return _by_metric([p.name for p in list_curves(dataset)], with_images=partial)
 
 
-def _by_metric(names: Sequence[str]) -> dict[str, dict[str, Curve]]:
+def _by_metric(names: Sequence[str], *, with_images: bool) -> dict[str, dict[str, Curve]]:
     found: dict[str, dict[str, Curve]] = {}
     for name in names:
         for metric in publication(name).metrics:
             if metric in METRICS.names():
-                curve = load(name, metric)
+                curve = load(name, metric, with_images=with_images)
                 found.setdefault(metric, {})[curve.label] = curve
     return found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.errors import BenchError, StoreError
-from benchmark.report.summary import Summary, columns, summarize
+from benchmark.report.summary import Summary, columns, is_partial, summarize
 from benchmark.results.plan import Plan, read_plan
 from benchmark.runs.suite import load_suite, parse_suite
 
@@ -95,22 +95,29 @@ def summarize_suite(
     published: Sequence[str] = (),
     *,
     allow_mixed: bool = False,
+    all_anchors: bool = True,
+    with_savings: bool = True,
 ) -> Summary:
     """Gather a report's content, published curves of the dataset included (see `published_curves`).
 
-    An anchor may be named by a published curve's file name too. Raises AnalysisError.
+    Of part of a dataset, those alone that are named.
+
+    An anchor may be named by a published curve's file name too. `all_anchors` and
+    `with_savings`: see `summarize`. Raises AnalysisError.
     """
     from benchmark.analysis.grid import only_dataset
     from benchmark.analysis.published import list_curves, load
     from benchmark.report.published import published_curves
 
-    dataset = str(only_dataset(frame, None)["dataset"].iloc[0])
-    curves = published_curves(dataset, published)
+    rows = only_dataset(frame, None)
+    dataset = str(rows["dataset"].iloc[0])
+    partial = is_partial(rows)
+    curves = published_curves(dataset, published, partial=partial)
     named = [p for p in list_curves(dataset) if p.name == anchor]
     for publication in named:
-        anchor = load(publication.name, publication.metrics[0]).label
+        anchor = publication.called(with_images=partial)
         for metric in publication.metrics:
-            curves.setdefault(metric, {})[anchor] = load(publication.name, metric)
+            curves.setdefault(metric, {})[anchor] = load(publication.name, metric, with_images=partial)
     return summarize(
         frame,
         anchor=anchor,
@@ -118,4 +125,6 @@ def summarize_suite(
         averaging=averaging,
         published=curves,
         allow_mixed=allow_mixed,
+        all_anchors=all_anchors,
+        with_savings=with_savings,
     )

@@ -23,7 +23,8 @@ class Savings:
     """Rate against the anchor at equal quality: arrays of one length, over qualities (dB) that both reach.
 
     `rate_percent` below 0 is a saving; `low` and `high` bound 95 % of the paired resamples and are
-    NaN against a published anchor with no images, or for one image.
+    NaN for one image, or against a published anchor: it has no images, and resampling one side alone is no
+    paired bootstrap.
     """
 
     qualities: F64
@@ -86,7 +87,7 @@ def _log_rates(curves: Fronts, at: F64) -> F64:
 
 
 def _savings(at: F64, codec: F64, anchor: F64) -> Savings:
-    ratio = (10 ** (codec - anchor) - 1) * 100
+    ratio = (10 ** (codec[: len(anchor)] - anchor) - 1) * 100
     held = np.isfinite(ratio[0])
     shown = ratio[:, held]
     low = high = np.full(int(held.sum()), np.nan)

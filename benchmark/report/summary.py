@@ -13,7 +13,7 @@ from benchmark.analysis.curves import AVERAGINGS, mean_curve
 from benchmark.analysis.grid import CodecGrid, codec_grids, complete, only_dataset
 from benchmark.analysis.intervals import RESAMPLES
 from benchmark.errors import AnalysisError, did_you_mean
-from benchmark.metrics import METRICS
+from benchmark.metrics import METRICS, shown
 from benchmark.report.provenance import Provenance, provenance
 from benchmark.report.savings import Savings, rate_savings_with_intervals
 from benchmark.report.speed import Speed, speeds
@@ -95,13 +95,15 @@ def summarize(
     averaging: str = "per_image",
     published: Mapping[str, Mapping[str, Curve]] | None = None,
     all_anchors: bool = True,
+    with_savings: bool = True,
     allow_mixed: bool = False,
 ) -> Summary:
     """Gather everything that a report shows of the results in `frame` (one dataset, Record's columns).
 
     `anchor` is a measured codec or a published label; by default the first of `order` (the suite's) that
     has results. `published` curves are keyed by metric, then label. With `all_anchors`, each
-    codec is compared with each other on the plotted metrics, for the page's anchor switch.
+    codec is compared with each other on the plotted metrics, for the page's anchor switch. Figures and page
+    alone show savings (`with_savings`).
 
     Raises AnalysisError where there are no results, for several datasets, or an unknown anchor.
     """
@@ -127,6 +129,8 @@ def summarize(
             all_anchors=all_anchors,
             averaging=averaging,
             allow_mixed=allow_mixed,
+            figured=m in shown(metrics),
+            with_savings=with_savings,
         )
         for m in metrics
     }
@@ -172,6 +176,8 @@ def _by_metric(
     all_anchors: bool,
     averaging: str,
     allow_mixed: bool,
+    figured: bool,
+    with_savings: bool,
 ) -> _Found:
     """Average and compare on one metric; one that has no MSE is always averaged as it is."""
     with_values = frame.groupby("codec", observed=True)[metric].count()
@@ -184,7 +190,6 @@ def _by_metric(
     grids = codec_grids(rows, metric)
     curves = {label: _mean(grids[label], averaging) for label in having}
     theirs = published.get(metric, {})
-    figured = METRICS.find(metric).in_figures
     whole = all_anchors and figured
     anchors = {a: theirs.get(a, a) for a in [*having, *theirs] if whole or a == anchor}
     comparisons = {}
@@ -192,7 +197,9 @@ def _by_metric(
         resamples = enough if name == anchor else min(enough, OTHER_ANCHOR_RESAMPLES)
         found = compare_grids(grids, by, averaging=averaging, allow_mixed=allow_mixed, resamples=resamples)
         comparisons[name] = {c.codec: c for c in found}
-    savings = rate_savings_with_intervals(grids, anchors, averaging) if figured else {}
+    savings = {}
+    if figured and with_savings:
+        savings = rate_savings_with_intervals(grids, anchors, averaging)
     # A curve that has no figure is not drawn against the anchor either: its protocol or versions are mixed.
     savings = {
         a: {c: s for c, s in found.items() if comparisons[a][c].mean_curve.rate.value is not None}
@@ -224,6 +231,11 @@ _NUMBERS = (
     "dataset_size", "point", "width", "height", "bpp", "encode_seconds", "decode_seconds", "jobs", "threads",
 )  # fmt: skip
 _TEXTS = ("error", "started_at")
+
+
+def is_partial(frame: pd.DataFrame) -> bool:
+    """Whether the rows that succeeded are of part of their dataset's images."""
+    return bool(frame.loc[frame["status"] == "ok", "image"].nunique() < frame["dataset_size"].max())
 
 
 def columns() -> list[str]:

@@ -18,6 +18,10 @@ from benchmark.report.tables.write import WRITERS, write_tables
 
 DRAWING_PROCESSES = 2
 FORMATS = (*plan.FORMATS, *WRITERS, "html")
+OF_ALL_ANCHORS = frozenset({"parquet", "html"})
+"""The formats that hold comparisons with each codec as the anchor; the others have those of the report's."""
+WITH_SAVINGS = frozenset({*plan.FORMATS, "html"})
+"""The formats that show savings over quality."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ def _page(
     kept, remarks = viewer_data(summary.rows, results, folder, data_dir, inline=inline_images)
     page = render_page(
         summary,
-        library=library(summary.dataset),
+        library=library(summary.dataset, partial=summary.partial),
         kept=kept,
         inlined=inline_images,
         plots=plots,

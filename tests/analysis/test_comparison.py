@@ -338,11 +338,11 @@ def test_doubts_of_the_mean_curves_and_of_images_are_told_apart() -> None:
     found = compare(arms, ARMS[1], ARMS[0])
     assert found.headline == "mean of images"
     assert found.mean_curve.overlap > 0.75
-    assert found.doubts == {"overlap_below_75": ("9 of 24 images",)}
-    assert (found.statuses, found.headline_statuses) == (("ok",), ("overlap_below_75",))
-    arms.loc[moved, "psnr_rgb"] += 6
+    assert found.doubts == {"little_overlap": ("9 of 24 images",)}
+    assert (found.statuses, found.headline_statuses) == (("ok",), ("little_overlap",))
+    arms.loc[moved, "psnr_rgb"] += 8
     whole = compare(arms, ARMS[1], ARMS[0])
-    assert whole.doubts == {"overlap_below_75": ("mean curves", "24 of 24 images")}
+    assert whole.doubts == {"little_overlap": ("mean curves", "24 of 24 images")}
 
 
 def test_ranges_of_rate_and_of_quality_are_told_apart() -> None:
@@ -366,11 +366,47 @@ def test_published_curves_are_anchors_too_and_marked() -> None:
     assert found.per_image is None
     assert "published" in found.statuses
     assert found.anchor.endswith("(published)")
+    assert found.mean_curve.interpolation_error_percent is not None
     elsewhere = compare(frame_of(dataset="tecnick"), "webp", anchor)
     assert elsewhere.mean_curve.rate.value is None
     assert "mixed_protocols" in elsewhere.statuses
     with pytest.raises(AnalysisError, match="is of psnr_rgb"):
         compare(frame_of(), "webp", anchor, "ms_ssim_rgb")
+
+
+def test_part_of_the_images_is_not_compared_with_a_published_curve_of_all() -> None:
+    anchor = published.load("kodak-compressai-jpeg")
+    part = frame_of(images=3, dataset_size=24)
+    found = compare(part, "webp", anchor)
+    assert found.statuses == ("partial_dataset", "other_images", "published")
+    assert found.mean_curve.rate.value is None
+    assert not found.quotable
+    told = compare(part, "webp", anchor, allow_mixed=True)
+    assert told.mean_curve.rate.value is not None
+    assert "other_images" in told.statuses
+
+
+def test_the_methods_are_judged_beside_the_interval() -> None:
+    wavy = [0, 0.5, 2.9, -2.9, 0]
+    frame = frame_of(savings_percent=[0, 3])
+    moved = frame["codec"] == "webp"
+    frame.loc[moved, "psnr_rgb"] += frame.loc[moved, "point"].map(
+        dict(zip((10, 30, 50, 70, 90), wavy, strict=True))
+    )
+    alone = compare(frame, "webp", "jpeg", resamples=0)
+    assert "methods_disagree" in alone.statuses
+    # images that differ by more than the methods do: the interval says more than the doubt
+    frame.loc[moved, "bpp"] *= 1 + 0.6 * np.sin(frame.loc[moved, "image"].str[5:7].astype(float))
+    found = compare(frame, "webp", "jpeg")
+    assert found.mean_curve.rate.low is not None
+    assert "methods_disagree" not in found.statuses
+
+
+def test_what_rests_on_too_little_is_not_to_be_quoted() -> None:
+    assert compare(frame_of(savings_percent=[0, -7]), "webp", "jpeg").quotable
+    three = compare(frame_of(points=(10, 50, 90), savings_percent=[0, -7]), "webp", "jpeg")
+    assert three.headline_rate.value == pytest.approx(-7)
+    assert not three.quotable
 
 
 def test_compare_all_equals_each_alone_and_makes_a_table() -> None:

@@ -41,10 +41,14 @@ def test_no_shared_range_gives_nan_and_no_overlap() -> None:
     assert found.quality_db[0] == pytest.approx((11 + 10 + 10) / 3, abs=0.5)
 
 
-def test_overlap_is_the_shared_part_of_the_joint_range() -> None:
+def test_overlap_is_the_shared_part_of_the_shorter_curve() -> None:
     rates = np.array([[0.1, 0.2, 0.4]])
-    found = bd_batch(fronts(rates, np.array([[20.0, 25, 30]])), fronts(rates, np.array([[25.0, 30, 40]])))
-    assert found.overlap[0] == pytest.approx(5 / 20)
+    low, high = np.array([[20.0, 25, 30]]), np.array([[25.0, 30, 40]])
+    found = bd_batch(fronts(rates, low), fronts(rates, high))
+    assert found.overlap[0] == pytest.approx(5 / 10)
+    assert (found.low[0], found.high[0]) == (25, 30)
+    within = bd_batch(fronts(rates, np.array([[0.0, 25, 60]])), fronts(rates, high))
+    assert within.overlap[0] == 1
 
 
 def test_front_drops_what_costs_more_without_being_better() -> None:

@@ -136,6 +136,11 @@ def test_options_change_stream_and_version(name: str, options: dict[str, object]
         ("webp", {"method": 7}, "method 7"),
         ("avif", {"speed": -1}, "speed -1"),
         ("jpeg", {"sampling": "4:2:0"}, "'jpeg' does not take these options.*; its options: optimize, subs"),
+        (
+            "jpeg",
+            {"subsamplin": "4:2:0"},
+            r"unknown 'subsamplin' \(did you mean 'subsampling'\?\); its options",
+        ),
     ],
 )
 def test_wrong_options_are_named(name: str, options: dict[str, object], reason: str) -> None:

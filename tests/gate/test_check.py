@@ -57,6 +57,8 @@ def test_a_metric_that_one_side_lacks_is_judged_inconclusive_or_left_out() -> No
     assert check(results(), with_error).verdict == "pass"
     without = results().drop(columns="ms_ssim_rgb")
     assert [v.metric for v in check(without, without).verdicts] == ["psnr_rgb", "psnr_rgb"]
+    alone = without.assign(psnr_rgb=np.nan, psnr_yuv=np.nan)
+    assert [v.metric for v in check(alone, alone).verdicts] == ["psnr_y", "psnr_y"]
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,23 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return lambda *arguments: CliRunner().invoke(build_app(), list(arguments))
 
 
+def test_a_run_of_one_codec_is_checked_alone(bench: Bench, frame: pd.DataFrame) -> None:
+    store(frame, Path("before/smoke"))
+    store(frame[frame["codec"] == "webp"], Path("results/smoke"))
+    whole = bench("check", "smoke", "--against", "before")
+    assert whole.exit_code == 1
+    assert "jpeg: codec vanished" in whole.output
+    alone = bench("check", "smoke", "--against", "before", "--codec", "webp")
+    assert alone.exit_code == 0, alone.output
+    assert "jpeg" not in alone.output
+    assert "30 rows against 30" in alone.output
+    typo = bench("check", "smoke", "--against", "before", "--codec", "wepb")
+    assert isinstance(typo.exception, AnalysisError)
+    assert "did you mean 'webp'?" in str(typo.exception)
+    gone = bench("check", "smoke", "--against", "before", "--codec", "jpeg")
+    assert str(gone.exception) == "the results of jpeg in smoke hold no rows; run the suite first"
+
+
 def test_exit_codes(bench: Bench, frame: pd.DataFrame) -> None:
     store(frame, Path("results/smoke"))
     store(frame, Path("before/smoke"))

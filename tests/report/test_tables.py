@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
@@ -9,8 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from report_small_run import EVIL, SmallRun
+from rich.console import Console
+from synthetic import frame_of
 from typer.testing import CliRunner
 
 from benchmark.analysis import compare, mean_curves, rate_savings
@@ -21,8 +26,11 @@ from benchmark.report import read as request
 from benchmark.report import write
 from benchmark.report.page import kept
 from benchmark.report.savings import SAMPLES
+from benchmark.report.summary import summarize
 from benchmark.report.tables.latex import latex, latex_text
 from benchmark.report.tables.markdown import markdown
+from benchmark.report.tables.terminal import terminal
+from benchmark.results.store import SCHEMA_VERSION, read_results, table_schema
 
 
 def test_numbers() -> None:
@@ -62,6 +70,42 @@ def test_every_table_names_codecs_images_and_averaging(small_run: SmallRun) -> N
     assert (csv["encode_seconds_per_megapixel"] > 0).all()
 
 
+@pytest.mark.parametrize(("metric", "short"), [("ms_ssim_rgb", "MS-SSIM"), ("psnr_y", "PSNR-Y")])
+def test_a_metric_alone_is_shown_alone(small_run: SmallRun, tmp_path: Path, metric: str, short: str) -> None:
+    images = small_run.results.parent.parent / "images"
+    suite = tmp_path / "alone.toml"
+    suite.write_text(
+        f'name = "alone"\ndataset = "folder:{images}"\nmetrics = ["{metric}"]\n'
+        "codec = [{ name = 'jpeg', points = [9, 40, 60, 80] }, { name = 'webp', points = [5, 30, 60, 90] }]\n"
+    )
+    results = ["--results", str(tmp_path)]
+    for command in (
+        ["run", "suite", str(suite), "--out", str(tmp_path)],
+        ["report", "alone", *results, "--out", str(tmp_path / "report"), "--format", "csv"],
+        ["compare", "webp", "jpeg", "--suite", "alone", *results],
+    ):
+        done = CliRunner().invoke(build_app(), command)
+        assert done.exit_code == 0, done.output
+        assert short in done.output
+        assert not re.search({"MS-SSIM": "PSNR", "PSNR-Y": r"MS-SSIM|PSNR(?!-Y)"}[short], done.output)
+
+
+def test_points_of_nearly_equal_quality_make_a_report(tmp_path: Path) -> None:
+    frame = frame_of(points=(1, 2, 3, 4), savings_percent=[0, -7])
+    odd = frame["codec"] == "webp"
+    for name, values in (("bpp", (0.1, 0.4, 0.6, 0.8)), ("psnr_rgb", (30, 40, 40.001, 45))):
+        frame.loc[odd, name] = frame.loc[odd, "point"].map(dict(zip((1, 2, 3, 4), values, strict=True)))
+    summary = summarize(frame, anchor="jpeg")
+    found = summary.comparisons["psnr_rgb"]["jpeg"]["webp"].mean_curve
+    assert found.by_method["cubic"].rate_percent is None
+    assert found.rate.value is not None
+    write.write_report(summary, tmp_path, results=tmp_path, formats=["markdown", "csv", "parquet", "html"])
+    table = pd.read_parquet(tmp_path / "tables" / "report.parquet")
+    assert not np.isinf(table[["value", "low", "high"]].to_numpy(dtype=float)).any()
+    assert "inf" not in (tmp_path / "tables" / "bd-rate.csv").read_text()
+    assert "cubic \u2013" in (tmp_path / "tables" / "bd-rate.md").read_text(encoding="utf-8")
+
+
 def test_latex_escapes() -> None:
     assert latex_text("a_b & 50% {x}\\") == r"a\_b \& 50\% \{x\}\textbackslash{}"
     assert latex_text("$#~^<>|\u2212\u2013\n") == (
@@ -82,7 +126,7 @@ def test_a_name_stays_one_cell_of_its_row(small_run: SmallRun, name: str) -> Non
     assert {line.count(" & ") for line in lines} == {6}
     assert any(line.removeprefix("{}").startswith(latex_text(name)) for line in lines)
     table = [line for line in markdown(summary).splitlines() if line.startswith("| ")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {13}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {15}
 
 
 def test_savings_agree_with_the_analysis_and_lie_in_their_band(small_run: SmallRun) -> None:
@@ -173,6 +217,53 @@ def test_a_folder_that_cannot_be_written_is_named(small_run: SmallRun, tmp_path:
         write.write_report(small_run.summary, blocked / "report", results=small_run.results, formats=["csv"])
 
 
+def test_off_a_terminal_each_row_is_one_line(small_run: SmallRun, tmp_path: Path) -> None:
+    name = "a-codec-of-a-name-that-no-terminal-of-eighty-columns-has-any-room-for-" + "x" * 40
+    frame = small_run.frame.copy()
+    frame["codec"] = frame["codec"].replace("webp", name)
+    (tmp_path / "long").mkdir()
+    table = pa.Table.from_pandas(
+        frame.assign(schema_version=SCHEMA_VERSION), schema=table_schema(frame.columns), preserve_index=False
+    )
+    pq.write_table(table, tmp_path / "long" / "results.parquet")
+    command = [
+        "report",
+        "long",
+        "--results",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "out"),
+        "--format",
+        "csv",
+    ]
+    done = CliRunner().invoke(build_app(), [*command, "--anchor", "jpeg"])
+    assert done.exit_code == 0, done.output
+    rate = compare(frame, name, "jpeg").headline_rate
+    rows = [line for line in done.output.splitlines() if line.strip().startswith(name)]
+    assert len(rows) == 2
+    assert f" {rate.figure()} " in rows[0]
+    assert f" {rate.interval()} " in rows[0]
+    phases = ("reading ", "averaging and comparing 3 codecs, 56 rows", "drawing and writing csv")
+    assert [p for p in phases if p in done.output] == list(phases)
+    same = ["check", "long", "--results", str(tmp_path), "--against", str(tmp_path)]
+    assert f"\u2502 {name} \u2502 psnr_rgb" in CliRunner().invoke(build_app(), same).output
+
+
+def test_at_eighty_columns_columns_go_before_names_do(small_run: SmallRun) -> None:
+    frame = small_run.frame.copy()
+    frame["codec"] = frame["codec"].replace("webp", "finetuned-tcq-expanded")
+    summary = request.summarize_suite(request.find("small", small_run.results.parent), frame, "jpeg")
+    for width, left_out in ((60, "interval"), (80, "BD-quality"), (10_000, None)):
+        stream = io.StringIO()
+        Console(file=stream, width=width).print(terminal(summary, "psnr_rgb", width=width))
+        lines = stream.getvalue().splitlines()
+        assert max(map(len, lines)) <= width
+        assert any(line.strip().startswith("finetuned-tcq-expanded ") for line in lines)
+        assert "\u2026" not in stream.getvalue()
+        assert left_out is None or left_out not in stream.getvalue()
+    assert "Without a point" in stream.getvalue()
+
+
 class TestCommands:
     def test_report(self, small_run: SmallRun, tmp_path: Path) -> None:
         command = ["report", "small", "--results", str(small_run.results.parent), "--out", str(tmp_path)]
@@ -194,6 +285,28 @@ class TestCommands:
         done = CliRunner().invoke(build_app(), ["compare", *same])
         assert done.exit_code == 0, done.output
         assert "[0.00, 0.00]" in done.output
+
+    def test_compare_with_a_published_curve(self, tmp_path: Path) -> None:
+        record = Path(__file__).parents[2] / "results" / "reference"
+        command = ["compare", "webp", "kodak-compressai-webp", "--metric", "psnr_rgb", "--results"]
+        whole = CliRunner().invoke(build_app(), [*command, str(record)])
+        assert whole.exit_code == 0, whole.output
+        assert "(to quote)" in whole.output
+        assert "resamples" not in whole.output
+        assert "no intervals: a published curve has no images to resample" in whole.output
+        frame = read_results(record / "kodak")
+        (tmp_path / "kodak").mkdir()
+        three = frame[frame["image"] <= "kodim03.png"].assign(schema_version=SCHEMA_VERSION)
+        table = pa.Table.from_pandas(three, schema=table_schema(frame.columns), preserve_index=False)
+        pq.write_table(table, tmp_path / "kodak" / "results.parquet")
+        part = CliRunner().invoke(build_app(), [*command, str(tmp_path)])
+        assert part.exit_code == 0, part.output
+        assert "15.33" not in part.output
+        assert "quote" not in part.output
+        assert "the published curve is of all images of the dataset, the results are of some" in part.output
+        told = CliRunner().invoke(build_app(), [*command, str(tmp_path), "--allow-mixed"])
+        assert "\u221214.38 %" in told.output  # WebP against WebP: that of the first three images alone
+        assert "(not to be quoted)" in told.output
 
     def test_verify(self, small_run: SmallRun) -> None:
         done = CliRunner().invoke(build_app(), ["verify", "--list"])

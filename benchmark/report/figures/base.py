@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from benchmark.metrics import in_figures
+from benchmark.metrics import shown
 from benchmark.report.summary import Summary
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class MetricFigure(Figure):
 
 def plotted(summary: Summary) -> list[str]:
     """Return the metrics that figures show, of those that the results have."""
-    return [metric for metric in in_figures() if metric in summary.metrics]
+    return list(shown(summary.metrics))
 
 
 def short_name(metric: str) -> str:

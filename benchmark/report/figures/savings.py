@@ -35,8 +35,8 @@ class RateSavings(MetricFigure):
         """Say how the savings were made, and which codecs the range leaves out."""
         said = [
             f"Rate of each codec's mean curve against {summary.anchor} at equal quality, on "
-            f"{captions.title(summary)} (PCHIP through log rate over dB; below 0 is a saving). Bands: "
-            f"95 % of {RESAMPLES} paired bootstrap resamples over the images that all codecs share."
+            f"{captions.title(summary)} (PCHIP through log rate over dB; below 0 is a saving). "
+            f"{_bands(summary, metrics)}."
         ]
         for metric in metrics:
             label, view = captions.short_label(metric), _view(summary, metric)
@@ -68,6 +68,12 @@ class RateSavings(MetricFigure):
         """Return the height of one row of panels."""
         del summary, wide
         return 2.5
+
+
+def _bands(summary: Summary, metrics: Sequence[str]) -> str:
+    if any(summary.anchor in summary.published.get(metric, {}) for metric in metrics):
+        return "No bands: the anchor is a published curve, without images to resample"
+    return f"Bands: 95 % of {RESAMPLES} paired bootstrap resamples over the images that all codecs share"
 
 
 def _view(summary: Summary, metric: str) -> layout.SavingsView:

@@ -65,7 +65,7 @@ def page_data(summary: Summary, library: Library, library_styles: Mapping[str, S
         },
         "perImage": _per_image(grids, images),
         "comparisons": {
-            m: {a: [_comparison(c, images) for c in summary.against(m, a)] for a in summary.comparisons[m]}
+            m: {a: _comparisons(summary.against(m, a), images) for a in summary.comparisons[m]}
             for m in summary.metrics
         },
         "savings": _savings(summary),
@@ -209,6 +209,11 @@ def _of_images(cells: F64, places: Sequence[int | None]) -> list[list[float | No
     return [None if i is None else [_short(v) for v in cells[:, i].tolist()] for i in places]
 
 
+def _comparisons(found: Sequence[Comparison], images: Sequence[str]) -> list[dict[str, Any]]:
+    once = captions.said_once(found)
+    return [_comparison(c, images) | {"status": captions.status_text(c, once)} for c in found]
+
+
 def _comparison(c: Comparison, images: Sequence[str]) -> dict[str, Any]:
     rate, mean, own = c.headline_rate, c.mean_curve, c.per_image
     found: dict[str, Any] = {
@@ -222,7 +227,6 @@ def _comparison(c: Comparison, images: Sequence[str]) -> dict[str, Any]:
         "meanHigh": mean.rate.high,
         "quality": mean.quality.value,
         "resamples": c.resamples,
-        "status": captions.status_text(c),
         "statuses": [[status, "; ".join(places)] for status, places in c.doubts.items()],
     }
     if "methods_disagree" in c.statuses:

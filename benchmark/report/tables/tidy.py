@@ -62,6 +62,7 @@ def _figures(c: Comparison) -> Iterator[dict[str, Any]]:
     of_curves: list[tuple[str, str, Estimate]] = [
         ("bd_rate_of_mean_curves", "%", c.mean_curve.rate),
         ("bd_quality_of_mean_curves", unit, c.mean_curve.quality),
+        ("bd_rate_without_a_point", "%", Estimate(c.mean_curve.interpolation_error_percent)),
         *(
             (f"bd_rate_of_mean_curves_{m}", "%", Estimate(f.rate_percent))
             for m, f in c.mean_curve.by_method.items()

@@ -76,8 +76,12 @@ function drawSavings() {
   const view = ((DATA.savingsViews[state.metric] || {})[state.anchor]) || { x: [0, 1], y: [0, 1], beyond: [] };
   const beyond = view.beyond.filter((name) => !state.hidden.has(name));
   savingsChart.show({ series: all, xLabel: metric.label, yLabel: `Rate against ${state.anchor} (%)`, view, zeroLine: true, empty: "No curve shares a quality range with this anchor." });
-  byId("savings-note").textContent = `Mean curves at equal quality; below 0 is fewer bits than ${state.anchor}. Bands: 95 % of ${DATA.savingsResamples} paired bootstrap resamples over images that all codecs share.${beyond.length ? ` Beyond the range shown, wholly or in part: ${beyond.join(", ")}; "Show all points" shows them.` : ""}`;
+  byId("savings-note").textContent = `Mean curves at equal quality; below 0 is fewer bits than ${state.anchor}. ${bands(found)}${beyond.length ? ` Beyond the range shown, wholly or in part: ${beyond.join(", ")}; "Show all points" shows them.` : ""}`;
 }
+
+// A published curve has no images: neither bands nor intervals are made against it.
+const bands = (found) => (found.some(([, s]) => s.low.some(isNumber)) ? `Bands: 95 % of ${DATA.savingsResamples} paired bootstrap resamples over images that all codecs share.` : "No bands: there is nothing to resample.");
+const intervals = (resamples) => (resamples ? `Intervals: 95 %, paired bootstrap over images, ${resamples.toLocaleString("en")} resamples, seeded.` : "No intervals: a published curve has no images to resample.");
 
 const better = (c) => (c.images ? `${c.better} of ${c.images}` : "\u2013");
 const methods = (c) => (c.methods ? ` (${Object.entries(c.methods).map(([name, rate]) => `${name} ${fixed(rate, 2, true)}`).join(", ")})` : "");
@@ -111,7 +115,7 @@ function drawTables() {
   byId("doubts").replaceChildren(...doubts(rows).map((text) => el("li", {}, text)));
   const resamples = rows.length ? Math.max(...rows.map((c) => c.resamples)) : 0;
   byId("bd").hidden = !rows.length;
-  byId("bd-note").textContent = !rows.length ? `One codec (${state.anchor}): nothing to compare with.` : `PCHIP through log rate over ${metric.qualityUnit || "quality"}. Intervals: 95 %, paired bootstrap over images, ${resamples.toLocaleString("en")} resamples, seeded. Times: ${DATA.timeNote}`;
+  byId("bd-note").textContent = !rows.length ? `One codec (${state.anchor}): nothing to compare with.` : `PCHIP through log rate over ${metric.qualityUnit || "quality"}. ${intervals(resamples)} Times: ${DATA.timeNote}`;
   byId("headline").textContent = sentence(rows, metric);
   stripChart.show({
     rows: rows.filter((c) => c.values && !state.hidden.has(c.codec)).sort((p, q) => (p.imageRate ?? 0) - (q.imageRate ?? 0)).map((c) => ({
