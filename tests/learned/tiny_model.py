@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmark.learned.architectures.base import Architecture
 from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
 from benchmark.learned.coding.indices import IndexCoder
 from benchmark.learned.model import CodingModel
 from benchmark.learned.quantizers.trellis import Trellis
+from benchmark.learned.weights import load_model, shipped_folder
 
 NNCODEC8 = Trellis(
     np.array([(0, 2), (7, 5), (1, 3), (6, 4), (2, 0), (5, 7), (3, 1), (4, 6)], np.uint8),
@@ -33,6 +35,11 @@ def tiny_network(seed: int = 0, N: int = 8, M: int = 12) -> MeanScaleHyperprior:
 
 def tiny_model(seed: int = 0) -> CodingModel:
     return CodingModel(tiny_network(seed), IDENTITY)
+
+
+def shipped_network(variant: str) -> Architecture:
+    """Return a network of the package, at lmbda 0.013."""
+    return load_model(variant, 0.013, shipped_folder())[0]
 
 
 def photograph_like(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:

@@ -1,8 +1,8 @@
-"""What refinement at the encoder saves, and what it costs: rate against encoding time, on hold-out photographs.
+"""What refinement at the encoder saves, and what it costs: rate against encoding time, on photographs.
 
-Every codec is compared with itself without refinement, on real bitstreams of the middles (256x256) of hold-out
-photographs, at four lambdas. Prints BD-rate (PSNR, mean curves) and the processor seconds that encoding a
-megapixel takes, as a ratio to no refinement; draws both.
+Every codec is compared with itself without refinement, on real bitstreams of the middles (256x256) of
+photographs of the hold-out set, at four lambdas. Prints BD-rate (PSNR, mean curves) and the processor seconds
+that encoding a megapixel takes, as a ratio to no refinement; draws both.
 
     python tests/perf/refinement.py PHOTOGRAPHS --codec patch --codec patch-tcq8 --plot refinement.png
 """
