@@ -18,6 +18,8 @@ from benchmark.errors import TrainingError
 from benchmark.files import write_atomically
 
 _MODEL, _ADAM = "model/", "adam/"
+AVERAGE = "average"
+"""The averaged weights' key among what the optimizer keeps of a parameter."""
 
 
 @dataclass
@@ -90,6 +92,12 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], C
     model = {name.removeprefix(_MODEL): t for name, t in tensors.items() if name.startswith(_MODEL)}
     adam = {name.removeprefix(_ADAM): t for name, t in tensors.items() if name.startswith(_ADAM)}
     return model, adam, course, about
+
+
+def best_weights(model: Mapping[str, Tensor], adam: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the network's state, with its averaged weights where the training kept an average."""
+    averages = {name.rpartition("/")[0]: t for name, t in adam.items() if name.rpartition("/")[2] == AVERAGE}
+    return {**model, **averages}
 
 
 def restore_optimizer(

@@ -145,14 +145,24 @@ def _shrink(pixels: Image, factor: float, least_side: int) -> Image:
 
 
 class RandomCrops:
-    """Batches of crops, a function of (seed, step): an image is drawn by the number of places that a crop can
-    take in it to the power `share` (1: every place is equally likely), and half of the crops are mirrored.
+    """Batches of crops, a function of (seed, step).
+
+    An image is drawn by the number of places that a crop can take in it to the power `share` (1: every place
+    is equally likely). Half of the crops are mirrored, and the share `turned` is turned by 90 degrees.
     """
 
     def __init__(
-        self, images: Sequence[Image], crop: int, batch: int, seed: int, *, share: float = 1.0
+        self,
+        images: Sequence[Image],
+        crop: int,
+        batch: int,
+        seed: int,
+        *,
+        share: float = 1.0,
+        turned: float = 0.0,
     ) -> None:
         self._images, self._crop, self._batch, self._seed = images, crop, batch, seed
+        self._turned = turned
         places = np.array([(i.shape[0] - crop + 1) * (i.shape[1] - crop + 1) for i in images], np.float64)
         weights = places**share
         self._cumulative = np.cumsum(weights / weights.sum())
@@ -169,4 +179,5 @@ class RandomCrops:
         top = int(rng.integers(image.shape[0] - self._crop + 1))
         left = int(rng.integers(image.shape[1] - self._crop + 1))
         crop = image[top : top + self._crop, left : left + self._crop]
-        return crop[:, ::-1] if rng.random() < 0.5 else crop
+        crop = crop[:, ::-1] if rng.random() < 0.5 else crop
+        return np.rot90(crop) if self._turned and rng.random() < self._turned else crop

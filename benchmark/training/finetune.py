@@ -67,7 +67,9 @@ def finetune(
         return Quantized(loop_quantizer(recipe.quantizer, [settings.at(lmbda) for lmbda in lmbdas.tolist()]))
 
     images = load_for_training(split.train, recipe.crop)
-    crops = RandomCrops(images, recipe.crop, recipe.batch, recipe.seed, share=recipe.share)
+    crops = RandomCrops(
+        images, recipe.crop, recipe.batch, recipe.seed, share=recipe.share, turned=recipe.turned
+    )
     rates = Rates(network, recipe)
     held_out = load_held_out(split.held_out, device, network.image_multiple)
     low_precision = recipe.precision == "bf16"

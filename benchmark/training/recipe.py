@@ -37,6 +37,10 @@ class Schedule(BaseModel):
     """The share of the steps before the learning rate begins to fall, linearly, to zero."""
     linear_rate: float = Field(default=1.0, gt=0, le=1)
     """Learning rate of g_s_linear over that of the rest: its weights are small and its inputs large."""
+    average: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of the exponential average of the weights that is validated and exported; 0 for none."""
+    turned: float = Field(default=0.0, ge=0, le=1)
+    """The share of the crops that are turned by 90 degrees."""
     clip_norm: float = Field(gt=0)
     seed: int = Field(ge=0, lt=2**31)
     save_every: int = Field(default=500, ge=1)

@@ -16,6 +16,7 @@ from torch import Tensor
 from benchmark.errors import BenchError, TrainingError
 from benchmark.learned.architectures.base import Architecture
 from benchmark.training.checkpoint import (
+    AVERAGE,
     Course,
     check_writable,
     read_checkpoint,
@@ -109,7 +110,31 @@ class Run:
         self._optimizer.step()
         self._optimizer.zero_grad()
         self.course.step += 1
+        if self._recipe.average:
+            self._follow()
         self.course.window.append((loss.item(), result.bpp.mean().item(), result.mse.mean().item()))
+
+    def _follow(self) -> None:
+        """Move the averages, which are kept with Adam's moments, towards the weights; faster at first."""
+        state, step = self._optimizer.state, self.course.step
+        for parameter in self.trainable:
+            if AVERAGE not in state[parameter]:
+                state[parameter][AVERAGE] = parameter.detach().clone()
+        averages = [state[parameter][AVERAGE] for parameter in self.trainable]
+        decay = min(self._recipe.average, (1 + step) / (10 + step))
+        torch._foreach_lerp_(averages, [p.detach() for p in self.trainable], 1 - decay)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Let the network have its averaged weights, if the recipe asks for any."""
+        own = {p: p.data for p in self.trainable if AVERAGE in self._optimizer.state[p]}
+        try:
+            for parameter in own:
+                parameter.data = self._optimizer.state[parameter][AVERAGE]
+            yield
+        finally:
+            for parameter, data in own.items():
+                parameter.data = data
 
     @contextmanager
     def stopping_at(self, kind: type[BenchError]) -> Iterator[None]:
@@ -130,7 +155,8 @@ class Run:
         """Log every 50 steps, validate and draw every 1000, save as the recipe says; all of it at the end."""
         step, finished = self.course.step, not self.unfinished
         if step % VALIDATE_EVERY == 0 or finished:
-            self.course.validations.append({"step": step, **validate()})
+            with self._averaged():
+                self.course.validations.append({"step": step, **validate()})
         if step % LOG_EVERY == 0 or finished:
             self._log()
             if progress is not None:

@@ -19,7 +19,7 @@ from benchmark.errors import TrainingError, WeightsError
 from benchmark.learned.architectures.base import Architecture
 from benchmark.learned.architectures.loading import described, load_foreign, load_network, trained_state
 from benchmark.learned.weights import ModelInfo, content_sha256, read_weights
-from benchmark.training.checkpoint import read_checkpoint
+from benchmark.training.checkpoint import best_weights, read_checkpoint
 
 _COMPRESSAI = "compressai:"
 _PUBLISHED = "mbt2018-mean"
@@ -87,7 +87,8 @@ def _open(name: str, lmbda: float | None) -> Source:
         state, info = read_weights(path, path.parent.parent)
         return Source(name, info.network, state, info.lmbda, info.provenance, info)
     if kind == "checkpoint":
-        tensors, _, course, about = read_checkpoint(path)
+        model, adam, course, about = read_checkpoint(path)
+        tensors = best_weights(model, adam)
         network = load_network(about["network"], tensors) if "network" in about else load_foreign(tensors)
         return _source(name, network, about["recipe"]["lmbda"], {**about, "course": course.summary()})
     return _foreign(name, load_file(path), lmbda)

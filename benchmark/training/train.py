@@ -54,7 +54,9 @@ def train(
     run = Run(out, network, recipe, about, trained=[""], device=device)
 
     images = load_for_training(split.train, recipe.crop)
-    crops = RandomCrops(images, recipe.crop, recipe.batch, recipe.seed, share=recipe.share)
+    crops = RandomCrops(
+        images, recipe.crop, recipe.batch, recipe.seed, share=recipe.share, turned=recipe.turned
+    )
     rates = Rates(network, recipe)
     held_out = load_held_out(split.held_out, device, network.image_multiple)
     rule = PROXIES[recipe.proxy]

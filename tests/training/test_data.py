@@ -108,3 +108,17 @@ def test_unusable_data_is_named(photographs: Path, tmp_path: Path) -> None:
         split_photographs(tmp_path)
     with pytest.raises(TrainingError, match="as large as the crop, 256x256"):
         load_for_training(split_photographs(photographs).train, 256)
+
+
+def test_crops_are_turned_as_often_as_asked() -> None:
+    image = np.arange(64 * 64, dtype=np.int64).reshape(64, 64, 1).repeat(3, 2).astype(np.uint8)
+    image[:, :, 0] = np.arange(64)[:, None]  # rows tell themselves
+
+    def turned(share: float) -> float:
+        crops = RandomCrops([image], 32, 8, 1, turned=share)
+        batches = [crops.batch(step) for step in range(50)]
+        return float(np.mean([bool(x[0, :, 0].eq(x[0, 0, 0]).all()) for batch in batches for x in batch]))
+
+    assert turned(0.0) == 0
+    assert 0.2 < turned(0.3) < 0.4
+    assert turned(1.0) == 1

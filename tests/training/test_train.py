@@ -18,7 +18,7 @@ from safetensors import safe_open
 
 from benchmark.errors import TrainingError, WeightsError
 from benchmark.learned.architectures.mean_scale import MeanScaleHyperprior
-from benchmark.training.checkpoint import read_checkpoint
+from benchmark.training.checkpoint import best_weights, read_checkpoint
 from benchmark.training.objective import forward
 from benchmark.training.recipe import TrainRecipe, load_recipe
 from benchmark.training.rules import PROXIES, ROUND, Rule
@@ -44,6 +44,28 @@ def test_training_lowers_the_held_out_cost(recipe_file: Path, photographs: Path,
     assert about["recipe"] == longer.model_dump()
     assert about["versions"]["torch"] == torch.__version__ or about["versions"]["torch"] in torch.__version__
     assert "g_s.0.weight/exp_avg" in adam
+
+
+def test_the_average_follows_the_weights_and_is_what_is_exported(
+    recipe_file: Path, photographs: Path, tmp_path: Path
+) -> None:
+    states = []
+    for steps in (1, 2, 3):
+        recipe = load_recipe(TrainRecipe, str(recipe_file), steps=steps, hold=1.0, average=0.25)
+        model, adam, course, _ = read_checkpoint(train(recipe, photographs, tmp_path / str(steps)))
+        states.append((model, best_weights(model, adam), course.validations[-1]["cost"]))
+    name = "g_s.0.weight"
+    assert torch.equal(states[0][0][name], states[0][1][name])
+    for (_, before, _), (model, average, _) in itertools.pairwise(states):
+        expected = before[name] + 0.75 * (model[name] - before[name])
+        torch.testing.assert_close(average[name], expected, rtol=1e-5, atol=1e-7)
+    exported = open_source(str(tmp_path / "3" / "last.safetensors")).state
+    assert torch.equal(exported[name], states[2][1][name])
+    plain = load_recipe(TrainRecipe, str(recipe_file), steps=3, hold=1.0, average=0.0)
+    model, adam, course, _ = read_checkpoint(train(plain, photographs, tmp_path / "plain"))
+    assert torch.equal(model[name], states[2][0][name])
+    assert torch.equal(best_weights(model, adam)[name], model[name])
+    assert course.validations[-1]["cost"] != states[2][2]
 
 
 def test_a_finished_training_is_not_run_again(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
@@ -173,7 +195,8 @@ def test_a_warm_start_rescales_to_the_new_lmbda(recipe_file: Path, photographs: 
     first = train(load_recipe(TrainRecipe, str(recipe_file)), photographs, tmp_path / "first")
     recipe = load_recipe(TrainRecipe, str(recipe_file), lmbda=0.04, steps=1, learning_rate=1e-9)
     second = train(recipe, photographs, tmp_path / "second", start=open_source(str(first)))
-    old, new = (read_checkpoint(path)[0] for path in (first, second))
+    old = best_weights(*read_checkpoint(first)[:2])
+    new = read_checkpoint(second)[0]
     assert torch.allclose(new["g_a_linear.weight"], 2 * old["g_a_linear.weight"], atol=1e-6)
     assert torch.allclose(new["g_s.0.weight"], old["g_s.0.weight"] / 2, atol=1e-6)
 
