@@ -119,6 +119,30 @@ def test_jpeg2000_on_kodak_is_no_weaker_than_published(kodak: list[Image]) -> No
     assert abs(psnr - 31.98) < 0.01
 
 
+def _as_ffmpeg_codes(image: Image) -> tuple[int, Image]:
+    """Return bytes at ratio 50, and the picture, of what CompressAI's bench runs: `-pix_fmt yuv444p`.
+
+    8-bit YCbCr of BT.601 in video range (16 to 235 and 240), OpenJPEG's default wavelet, the 5/3.
+    """
+    matrix = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+    scale, offset = np.array([219, 224, 224]) / 255, np.array([16, 128, 128])
+    planes = np.rint(image @ matrix.T * scale + offset).astype(np.uint8)
+    stream = io.BytesIO()
+    options = {"irreversible": False, "mct": 0, "quality_mode": "rates", "quality_layers": [50]}
+    PIL.Image.fromarray(planes).save(stream, format="JPEG2000", **options)
+    with PIL.Image.open(stream) as file:
+        rgb = (np.array(file) - offset) / scale @ np.linalg.inv(matrix).T
+    return len(stream.getvalue()), np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+
+
+def test_the_published_jpeg2000_curve_is_another_setup(kodak: list[Image]) -> None:
+    """Run as published (5/3 wavelet, rounded planes), it gives CompressAI's 31.0746 dB at 0.4793 bpp."""
+    coded = [_as_ffmpeg_codes(image) for image in kodak]
+    assert abs(8 * np.mean([size for size, _ in coded]) / kodak[0][..., 0].size - 0.47929) < 3e-4
+    psnr = np.mean([_psnr(image, decoded) for image, (_, decoded) in zip(kodak, coded, strict=True)])
+    assert abs(psnr - 31.0746) < 1e-3
+
+
 def test_jpeg2000_streams_carry_the_colour_transform() -> None:
     """The COD segment says so: marker FF52, length, style, progression, layers, then the transform."""
     stream = make_codec("jpeg2000").encode(PHOTO, 20)
