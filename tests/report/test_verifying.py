@@ -1,4 +1,4 @@
-"""`bench verify`: the results of record with a known fault lie outside."""
+"""`bench verify`: the results of record lie within, known faults outside, and the docs say the same."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from benchmark.report.verifying import verify_results
 from benchmark.results.store import read_results, table_schema
 
 RECORD = ROOT / "results" / "reference"
+DOCS = ROOT / "docs" / "codecs.md"
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,17 @@ def record() -> pd.DataFrame:
 def _verify(*arguments: str) -> tuple[int, str]:
     done = CliRunner().invoke(build_app(), ["verify", *arguments])
     return done.exit_code, done.output
+
+
+def test_every_traditional_codec_of_record_is_within_its_bound(record: pd.DataFrame) -> None:
+    found = verify_results(record)
+    assert {check.codec for check in found.checks} == {"avif", "bpg", "jpeg", "jpeg2000", "vtm", "webp"}
+    assert {check.verdict for check in found.checks} == {"within"}
+    assert not {"avif", "bpg", "jpeg", "jpeg2000", "vtm", "webp"} & set(found.without)
+    code, said = _verify("kodak", "--results", str(RECORD))
+    assert code == 0
+    assert "Another set-up: its QPs mean other rates" in said
+    assert "37.46" not in said
 
 
 @pytest.mark.parametrize(
@@ -77,3 +89,12 @@ def test_what_is_no_evidence_is_not_judged(record: pd.DataFrame) -> None:
 def test_without_any_yardstick_there_is_an_error() -> None:
     with pytest.raises(AnalysisError, match="none of these codecs"):
         verify_results(frame_of(codecs=("baseline",)))
+
+
+def test_the_table_of_the_docs_is_the_output_of_the_command() -> None:
+    command = "bench verify kodak --results results/reference --markdown"
+    _, rest = DOCS.read_text().split(f"<!-- {command} -->\n")
+    table, _ = rest.split("<!-- end -->")
+    code, said = _verify("kodak", "--results", str(RECORD), "--markdown")
+    assert code == 0
+    assert table == said, f"docs/codecs.md: replace its table by the output of `{command}`"
