@@ -144,13 +144,21 @@ def verify(
     suite: Annotated[
         str, typer.Argument(help="A suite's name, a results folder, or a results parquet file.")
     ] = "kodak",
+    *,
     codec: Annotated[list[str] | None, typer.Option(help="Include only this codec; repeatable.")] = None,
     results: Results = Path("results"),
+    points: Annotated[
+        bool, typer.Option(help="Print every point, not only those of curves outside.")
+    ] = False,
+    markdown: Annotated[bool, typer.Option(help="Print the table as docs/codecs.md has it.")] = False,
     list_: Annotated[
         bool, typer.Option("--list", help="List the published curves that ship with bench.")
     ] = False,
 ) -> None:
-    """Compare results with published figures, point by point."""
+    """Compare results with published figures: is each codec as near as a right set-up comes?
+
+    Exit codes: 0 if all that could be judged lie within, 1 if one lies outside, 2 for bad input.
+    """
     from benchmark.cli import display
     from benchmark.report import read as request
     from benchmark.report import verifying
@@ -159,8 +167,13 @@ def verify(
         _show(verifying.published_table())
         return
     frame = request.read(request.find(suite, results), codec or [], remark=display.warn)
-    for text in verifying.verify_text(frame):
-        _show(text)
+    found = verifying.verify_results(frame)
+    if markdown:
+        typer.echo(found.markdown(), nl=False)
+    else:
+        for text in found.text(points=points):
+            _show(text)
+    raise typer.Exit(1 if found.outside else 0)
 
 
 def _show(what: Table | str) -> None:

@@ -1,56 +1,120 @@
-"""JPEG XL by libjxl's own programs, cjxl and djxl."""
+"""JPEG XL, in process, through imagecodecs' binding to libjxl."""
 
 from __future__ import annotations
 
-from benchmark.codecs.base import CodecEntry, check_number
-from benchmark.codecs.process import SubprocessCodec
-from benchmark.codecs.programs import Program
-from benchmark.errors import UsageError
+import imagecodecs
+import numpy as np
 
-_REMEDY = "install Debian's libjxl-tools, or a release of https://github.com/libjxl/libjxl"
+from benchmark.arrays import Image
+from benchmark.codecs.base import Codec, CodecEntry, check_number
+from benchmark.errors import BitstreamError, CodecError, ImageError, UsageError
+from benchmark.images import check_image, check_pixels, pixel_limit
+
+DISTANCES = (10, 8, 6, 4.5, 3.5, 2.5, 1.8, 1.2, 0.8, 0.5)
+"""The default points, in butteraugli distance, quality rising."""
+
+_CODESTREAM = b"\xff\x0a"
+_HEADER_BYTES = 12
+"""The signature and the longest SizeHeader: two dimensions of 2 + 30 bits with 1 + 3 bits of flags."""
+_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+"""Width to height, for the codes 1 to 7 of the SizeHeader."""
 
 
-def _program(name: str) -> Program:
-    return Program((name,), _REMEDY, ("--version",), rf"{name} (\S+)", "BENCH_JXL_DIR")
+class JpegXlCodec(Codec):
+    """Lossy JPEG XL at a butteraugli distance; `effort` 1 (fast) to 9 (thorough), 7 being libjxl's default.
 
-
-class JpegXlCodec(SubprocessCodec):
-    """Lossy JPEG XL at a butteraugli distance; `effort` 1 (fast) to 9 (thorough), 7 being cjxl's default.
-
-    Both programs run without worker threads, so that times compare and streams do not depend on the machine.
+    One thread, so that times compare. libjxl optimizes for butteraugli alone: there is no tuning for PSNR.
     """
 
-    encoder = _program("cjxl")
-    decoder = _program("djxl")
-    stream_name = "stream.jxl"
+    def __init__(self, name: str, effort: int = 7) -> None:
+        self.name = name
+        self.effort = check_effort(name, effort)
 
-    def __init__(self, name: str, effort: int = 7, timeout_seconds: float = 3600.0) -> None:
-        super().__init__(name, timeout_seconds)
-        if effort not in range(1, 10):
-            raise UsageError(f"{name}: effort {effort!r} does not exist; give 1 to 9")
-        self.effort = effort
-
-    def settings(self) -> str:
-        """Return the effort."""
-        return f"effort {self.effort}"
+    def version(self) -> str:
+        """Return libjxl, the binding and the effort."""
+        return f"{imagecodecs.jpegxl_version()}, imagecodecs {imagecodecs.__version__}, effort {self.effort}"
 
     def check_point(self, point: float) -> None:
         """Raise PointError unless `point` is a distance above 0 (0 is lossless) up to 25."""
-        check_number(self.name, "distance", point, 0, 25, whole=False, above=True)
+        check_distance(self.name, point)
 
-    def encode_command(self, point: float, width: int, height: int) -> list[str]:
-        """Return cjxl's arguments."""
-        options = [f"--distance={point:g}", f"--effort={self.effort}", "--num_threads=0"]
-        return [self.source_name, self.stream_name, *options]
+    def encode(self, image: Image, point: float) -> bytes:
+        """Return the bare codestream. Raises CodecError if libjxl refuses the image."""
+        self.check_point(point)
+        check_image(image)
+        try:
+            return bytes(
+                imagecodecs.jpegxl_encode(
+                    image, distance=point, effort=self.effort, usecontainer=False, numthreads=1
+                )
+            )
+        except (imagecodecs.JpegxlError, ValueError) as error:
+            height, width = image.shape[:2]
+            raise CodecError(f"{self.name}: cannot encode {width}x{height} at {point:g}: {error}") from error
 
-    def decode_command(self) -> list[str]:
-        """Return djxl's arguments."""
-        return [self.stream_name, self.decoded_name, "--num_threads=0"]
+    def decode(self, bitstream: bytes) -> Image:
+        """Return the image of the codestream. Raises BitstreamError if it is cut, foreign or too large."""
+        width, height = codestream_size(bitstream, self.name)
+        try:
+            check_pixels(width, height, pixel_limit())
+            decoded = np.asarray(imagecodecs.jpegxl_decode(bitstream, numthreads=1))
+        except ImageError as error:
+            raise BitstreamError(f"{self.name}: the header says {error}") from error
+        except Exception as error:  # damage surfaces as JpegxlError, ValueError or MemoryError
+            raise BitstreamError(f"{self.name}: no valid stream ({type(error).__name__}: {error})") from error
+        if decoded.shape != (height, width, 3) or decoded.dtype != np.uint8:
+            raise BitstreamError(f"{self.name}: the stream holds {decoded.dtype} {decoded.shape}, not RGB")
+        return decoded
 
 
 JPEGXL = CodecEntry(
-    f"{__name__}:JpegXlCodec",
-    "JPEG XL by cjxl and djxl",
-    "distance",
-    (10, 8, 6, 4.5, 3.5, 2.5, 1.8, 1.2, 0.8, 0.5),
+    f"{__name__}:JpegXlCodec", "JPEG XL by imagecodecs (libjxl)", "distance", DISTANCES, family="jpegxl"
 )
+
+
+def check_distance(codec: str, point: float) -> None:
+    """Raise PointError unless `point` is a lossy butteraugli distance, above 0 and up to 25."""
+    check_number(codec, "distance", point, 0, 25, whole=False, above=True)
+
+
+def check_effort(codec: str, effort: int) -> int:
+    """Return `effort` if it is one of libjxl's, 1 to 9, else raise UsageError."""
+    if effort not in range(1, 10):
+        raise UsageError(f"{codec}: effort {effort!r} does not exist; give 1 to 9")
+    return effort
+
+
+def codestream_size(bitstream: bytes, codec: str) -> tuple[int, int]:
+    """Return width and height from a bare codestream's SizeHeader (ISO/IEC 18181-1, headers).
+
+    libjxl allocates the picture before it reads its data, so a stranger's size is looked at before that.
+    Raises BitstreamError, naming `codec`, for bytes that are no codestream.
+    """
+    if not bitstream.startswith(_CODESTREAM) or len(bitstream) < _HEADER_BYTES:
+        raise BitstreamError(f"{codec}: no JPEG XL codestream (it starts with {bitstream[:4]!r})")
+    bits = _Bits(bitstream[len(_CODESTREAM) : _HEADER_BYTES])
+    small = bits.take(1)
+    height = bits.dimension(small)
+    ratio = bits.take(3)
+    if ratio == 0:
+        return bits.dimension(small), height
+    across, down = _RATIOS[ratio - 1]
+    return height * across // down, height
+
+
+class _Bits:
+    """A reader of bits, the lowest bit of the first byte first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = int.from_bytes(data, "little")
+
+    def take(self, count: int) -> int:
+        value = self._left & ((1 << count) - 1)
+        self._left >>= count
+        return value
+
+    def dimension(self, small: int) -> int:
+        """Read a side: 5 bits of eighths where the header is a small one, else 9, 13, 18 or 30 bits."""
+        if small:
+            return 8 * (self.take(5) + 1)
+        return self.take((9, 13, 18, 30)[self.take(2)]) + 1

@@ -1,11 +1,14 @@
 """The published curves: every file reads, says where it is from, and gives the figures of its source."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from synthetic import frame_of
 
 from benchmark.analysis import mean_curves, published
 from benchmark.errors import AnalysisError
+from benchmark.metrics import in_figures
 
 
 def test_every_file_reads_and_names_its_source() -> None:
@@ -82,3 +85,54 @@ def test_verify_refuses_what_cannot_be_compared() -> None:
         published.verify(mean_curves(frame_of(dataset="tecnick"))["jpeg"], yardstick)
     with pytest.raises(AnalysisError, match="metric 'psnr_rgb'"):
         published.verify(mean_curves(frame_of(), "ms_ssim_rgb")["jpeg"], yardstick)
+
+
+def test_every_yardstick_says_how_near_a_right_setup_comes() -> None:
+    yardsticks = [about for about in published.list_curves() if about.codec]
+    assert {about.codec for about in yardsticks} == {"avif", "bpg", "hm", "jpeg", "jpeg2000", "vtm", "webp"}
+    for about in yardsticks:
+        assert about.bound is not None, about.name
+        assert set(about.bound.limits) == set(about.metrics) & set(in_figures()), about.name
+        assert len(about.bound.because) > 20, about.name
+        for limits in about.bound.limits.values():
+            assert limits.rate_percent[0] < limits.rate_percent[1], about.name
+            assert limits.quality_db[0] < limits.quality_db[1], about.name
+    assert all(about.bound is None for about in published.list_curves() if not about.codec)
+
+
+def test_along_a_curve_a_known_factor_in_rate_is_found() -> None:
+    """1.25 times the rate of every published point is +25 % at equal quality, whatever the points mean."""
+    yardstick = published.load("kodak-compressai-jpeg2000")
+    measured = replace(yardstick, label="mine", rates=yardstick.rates * 1.25, points=np.arange(19.0))
+    table = published.verify_along(measured, yardstick)
+    assert len(table) == 18  # the best point costs more than the published curve reaches
+    assert table["bpp_deviation_percent"].to_numpy() == pytest.approx(25)
+    assert (table["quality_deviation_db"] < -0.5).all()
+    assert table["published_bpp"].to_numpy() == pytest.approx(yardstick.rates[:18])
+
+
+def test_curves_of_another_setup_are_compared_along_the_curve() -> None:
+    """BPG of tensorflow/compression costs 16 to 27 % less at the same QP, on nearly the same curve."""
+    about = published.publication("kodak-tfc-bpg444")
+    measured = published.load("kodak-compressai-bpg")
+    at_points = published.verify(measured, published.load(about.name))["bpp_deviation_percent"]
+    assert at_points.min() > 19
+    assert at_points.max() == pytest.approx(37.46, abs=0.01)
+    assert about.other_setup
+    assert about.deviations(measured)["bpp_deviation_percent"].abs().max() < 2
+    assert about.bound is not None
+    assert about.bound.holds(about.deviations(measured), "psnr_rgb")
+
+
+def test_nothing_is_judged_at_points_that_a_bound_is_not_for() -> None:
+    about = published.publication("kodak-compressai-vtm")
+    measured = published.load("kodak-lossy-vae-vtm18.0")
+    assert about.bound is not None
+    assert about.bound.judged(about.deviations(measured))["point"].tolist() == [22, 27, 32, 37, 42]
+
+
+def test_along_a_curve_without_a_common_range_is_refused() -> None:
+    yardstick = published.load("kodak-compressai-jpeg2000")
+    far = replace(yardstick, label="far", rates=yardstick.rates * 100)
+    with pytest.raises(AnalysisError, match="far share no range of rate and quality"):
+        published.verify_along(far, yardstick)

@@ -187,16 +187,16 @@ def test_bpg_command_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert "decode_argv" not in facts  # refused before a program is started
 
 
-def test_jpegxl_command_lines_and_options() -> None:
-    codec = _real("jpegxl")
+def test_cjxl_command_lines_and_options() -> None:
+    codec = _real("cjxl")
     with collect_facts() as facts:
         codec.decode(codec.encode(IMAGE, 1.5))
     expected = "cjxl source.ppm stream.jxl --distance=1.5 --effort=7 --num_threads=0"
     assert facts["encode_argv"] == expected.split()
     assert facts["decode_argv"] == ["djxl", "stream.jxl", "decoded.ppm", "--num_threads=0"]
-    assert "effort 3" in make_codec("jpegxl", {"effort": 3}).version()
+    assert "effort 3" in make_codec("cjxl", {"effort": 3}).version()
     with pytest.raises(UsageError, match="effort 10"):
-        make_codec("jpegxl", {"effort": 10})
+        make_codec("cjxl", {"effort": 10})
     with pytest.raises(PointError, match="above 0 and up to 25"):
         codec.check_point(0)
 
