@@ -59,12 +59,14 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     while True:
         head = data[position : position + 8]
         if len(head) < 8:
-            raise ImageError("is truncated: it ends before the chunk IEND; fetch or export it again")
+            raise ImageError(
+                "is damaged or truncated: it ends before the chunk IEND; fetch or export it again"
+            )
         length, kind = struct.unpack(">I4s", head)
         body = data[position + 8 : position + 8 + length]
         checksum = data[position + 8 + length : position + 12 + length]
         if len(checksum) < 4:
-            raise ImageError(f"is truncated in the chunk {_name(kind)}; fetch or export it again")
+            raise ImageError(f"is damaged or truncated in the chunk {_name(kind)}; fetch or export it again")
         if kind in _PIXELS and zlib.crc32(kind + body) != int.from_bytes(checksum):
             raise ImageError(f"is damaged: the checksum of the chunk {_name(kind)} is wrong; fetch it again")
         if kind not in _PIXELS and not kind[0] & 0x20:  # an upper-case letter: pixels cannot do without

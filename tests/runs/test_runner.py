@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import harness
+import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 
 from benchmark import environment
 from benchmark.codecs import CODECS
 from benchmark.data.find import find_dataset
-from benchmark.errors import BenchError, SuiteError
+from benchmark.errors import BenchError, DatasetError, SuiteError
 from benchmark.results.store import Record, Store, read_results
 from benchmark.runs.evaluate import RunContext, kept_path
 from benchmark.runs.runner import Outcome, find_codecs, missing_tasks, run
@@ -248,6 +250,30 @@ def test_a_codec_that_always_fails_is_dropped_and_the_others_are_measured(tmp_pa
         assert outcome.left == 30
         # The second run begins with what the first did not try.
         assert len(read_results(tmp_path / "out").query("codec == 'bad'")) >= rows + 11
+
+
+def test_images_that_cannot_be_loaded_never_count_against_a_codec(tmp_path: Path) -> None:
+    """22 of them before 6 good ones: the good ones are measured, found before or not."""
+    images = harness.make_images(tmp_path / "images", 28)
+    suite = parse_suite(harness.write_suite(tmp_path / "s.toml", [harness.GOOD], images))
+    tasks, versions = plan(suite)
+    for number, task in enumerate(sorted(tasks, key=lambda task: task.image)):
+        if number < 22:
+            PIL.Image.fromarray(np.zeros((8, 8), np.float32)).save(task.image_path, "TIFF")
+    with pytest.raises(DatasetError, match="files cannot be used as images") as caught:
+        find_dataset(suite.dataset)
+    assert str(caught.value).count("floating-point") == 22
+    with Store(tmp_path / "out") as store, local() as pool:
+        outcome = run(
+            sorted(tasks, key=lambda task: task.image),
+            versions,
+            store,
+            executor=pool,
+            context=RunContext("r", 2, 1),
+        )
+    assert (outcome.done, outcome.failed, outcome.dropped) == (6, 22, {})
+    assert all(reason.startswith(str(images)) for reason in outcome.reasons)
+    assert len(find_dataset(suite.dataset, allow_partial=True).images) == 6
 
 
 def test_any_executor_makes_the_same_rows(tmp_path: Path, images: Path) -> None:

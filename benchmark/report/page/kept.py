@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from benchmark.errors import BenchError
+from benchmark.files import file_name
 from benchmark.results.plan import read_plan
 
 FOLDER = "images"
@@ -119,7 +120,7 @@ class _Placer:
         """Place a source image as the 8-bit RGB that the codecs got."""
         from benchmark.images import centre_crop, load_image, save_png
 
-        relative = Path("_source") / (quote(name, safe=" !#$&'()+,;=@[]{}~") + ".png")
+        relative = Path("_source") / file_name(name, ".png")
         target = self.page_folder / FOLDER / relative
         target.parent.mkdir(parents=True, exist_ok=True)
         pixels = load_image(path).pixels
