@@ -431,3 +431,13 @@ def test_the_check_refuses_what_the_loader_refuses(tmp_path: Path) -> None:
     found = folder_of(tmp_path, allow_partial=True)
     assert ([image.name for image in found.images], found.size) == (["deep.pgm"], 4)
     assert (load_image(found.images[0].path).pixels == 0).all()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_manifest(tmp_path: Path) -> None:
+    text = f"# summary: s\n# homepage: h\n# url: u/{{name}}\n{'0' * 64}  a.png  8x8\n"
+    path = tmp_path / "m.sha256"
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert manifests.read_manifest(path).summary == "s"
+    path.write_bytes(text.encode("utf-16"))
+    with pytest.raises(DatasetError, match=r"m\.sha256: is no UTF-8 text .*save it as UTF-8"):
+        manifests.read_manifest(path)
