@@ -1,16 +1,46 @@
-"""Writing files that appear whole or not at all, and keeping other processes out meanwhile."""
+"""Files: names and texts that users give, writing whole or not at all, keeping other processes out."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from benchmark.errors import LockedError
+
+MAX_NAME_BYTES = 143
+"""The longest file name that is made: the least limit of common file systems (eCryptfs); most take 255."""
+
+
+def file_name(text: str, suffix: str = "") -> str:
+    """Return a file name for a text that a user gave (a label, the name of an image), ending in `suffix`.
+
+    What a file name cannot hold is percent-encoded, as is all that is not ASCII. A name of more than
+    MAX_NAME_BYTES is cut and ends in the first 16 digits of the text's sha256, so that it is the text's own.
+    """
+    name = quote(text, safe=" !#$&'()+,;=@[]{}~")
+    if name.startswith("."):
+        name = f"%2E{name[1:]}"
+    if len(name) + len(suffix) > MAX_NAME_BYTES:
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        head = name[: MAX_NAME_BYTES - len(suffix) - len(digest) - 1]
+        name = f"{re.sub('%.?$', '', head)}~{digest}"
+    return name + suffix
+
+
+def read_text(path: Path) -> str:
+    """Return a text that a user wrote: UTF-8, with or without a byte order mark.
+
+    Raises OSError, and UnicodeDecodeError for other encodings.
+    """
+    return path.read_text(encoding="utf-8-sig")
 
 
 @contextmanager

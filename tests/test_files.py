@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import LockedError
-from benchmark.files import locked, replacing, write_atomically
+from benchmark.files import MAX_NAME_BYTES, file_name, locked, read_text, replacing, write_atomically
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -90,3 +91,35 @@ def test_a_lock_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"), locked(tmp_path / "file" / "_lock", wait=False):
         pass
+
+
+def test_names_made_from_texts_have_a_bound_and_stay_apart() -> None:
+    texts = ["画" * n for n in (1, 15, 16, 28, 29, 1000)] + ["a" * 300, "a" * 301, "." * 200, "%" * 90]
+    names = [file_name(text, ".png") for text in texts]
+    assert len(set(names)) == len(texts)
+    for name in names:
+        assert len(name) <= MAX_NAME_BYTES
+        assert name.isascii()
+        assert name.endswith(".png")
+        assert not name.startswith(".")
+        assert re.fullmatch("([^%]|%[0-9A-F]{2})*", name)  # no escape is cut in two
+    assert file_name("画" * 15, ".png") == "%E7%94%BB" * 15 + ".png"
+    assert file_name("画" * 28, ".png").startswith("%E7%94%BB" * 13)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    for mark in (b"", b"\xef\xbb\xbf"):
+        (tmp_path / "t").write_bytes(mark + "é = 1\n".encode())
+        assert read_text(tmp_path / "t") == "é = 1\n"
+
+
+def test_texts_of_users_are_read_in_one_place() -> None:
+    """Elsewhere `read_text` reads what comes with the package or the system."""
+    package = Path(__file__).parents[1] / "benchmark"
+    calls = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if ".read_text(" in path.read_text(encoding="utf-8")
+    }
+    own = {"training/recipe.py", "report/page/html.py", "analysis/published.py"}
+    assert calls == {"files.py", "environment.py", *own}

@@ -253,6 +253,8 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
         say(f"{outcome.done} measured, {outcome.reused} reused, {outcome.failed} failed; results in {folder}")
     for reason, count in outcome.reasons.most_common(10):
         warn(f"{count} x {reason}")
+    for reason, count in outcome.not_kept.most_common(10):
+        warn(f"{count} x measured but not kept: {reason}; rerun with --keep to try again")
     for label, reason in outcome.dropped.items():
         warn(f"codec {label!r} is dropped: {reason}; rerun to resume")
     if codecs.unavailable:

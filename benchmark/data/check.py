@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.data.dataset import ImageRef, cache_folder
-from benchmark.data.folder import probe, why_no_image
 from benchmark.data.manifests import Expected, Manifest, read_trusted, write_trusted
-from benchmark.errors import DatasetError
+from benchmark.errors import DatasetError, ImageError
+from benchmark.images import decode_image, quiet
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,11 @@ def _check(path: Path, expected: Expected, trusted: str | None) -> tuple[str, st
 
 def _check_pixels(path: Path, data: bytes, expected: Expected) -> str | None:
     """Say what is wrong with an image whose hash is not known: damaged, or of another size."""
-    if fault := why_no_image(data):
-        return f"{fault}{_why_damaged(path, data)}"
-    width, height = probe(data)
+    try:
+        with quiet():
+            height, width, _ = decode_image(data).pixels.shape
+    except ImageError as error:
+        return f"no image that can be read: {error}{_why_damaged(path, data)}"
     if (width, height) != (expected.width, expected.height):
         return f"expected {expected.width}x{expected.height} pixels, found {width}x{height}"
     return None

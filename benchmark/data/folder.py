@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmark.data.dataset import FOLDER_PREFIX, Dataset, ImageRef
-from benchmark.errors import DatasetError
-from benchmark.images import FORMATS, open_checked, pixel_limit
+from benchmark.errors import DatasetError, ImageError
+from benchmark.images import decode_image, quiet, read_bytes
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -32,13 +32,15 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 
+_MOST_THREADS = 8
+
 
 def read_folder(name: str, folder: Path, *, allow_partial: bool) -> Dataset:
     """Return the images that lie in `folder` itself, not below it, sorted by file name.
 
-    A file that has an image's suffix must be one: DatasetError names each that cannot be read, and with
-    `allow_partial` they are excluded but counted in `size`. Other files are skipped with a note, hidden
-    ones without. Raises DatasetError too if `folder` is none or holds no image.
+    A file that has an image's suffix must be one: each is decoded as a run will, DatasetError names those
+    that cannot be, and with `allow_partial` they are excluded but counted in `size`. Other files are skipped
+    with a note, hidden ones without. Raises DatasetError too if `folder` is none or holds no image.
     """
     if name == FOLDER_PREFIX:  # pathlib would take the empty path for the working directory
         raise DatasetError(f"{name!r}: give the path of a folder of images, as in folder:photos")
@@ -51,7 +53,8 @@ def read_folder(name: str, folder: Path, *, allow_partial: bool) -> Dataset:
     candidates = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not candidates:
         raise DatasetError(f"{name!r}: no images in {str(folder)!r}{_what_else(entries)}")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing and decoding release the interpreter lock
+    # Decoding releases the interpreter lock; each thread holds a whole image.
+    with quiet(), ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
         checked = list(pool.map(_check, candidates))
     faults = [fault for _, fault in checked if fault]
     images = tuple(image for image, _ in checked if image)
@@ -64,34 +67,6 @@ def read_folder(name: str, folder: Path, *, allow_partial: bool) -> Dataset:
 _REMEDY = "repair them or move them away; --allow-partial leaves them out"
 
 
-def probe(data: bytes) -> tuple[int, int]:
-    """Return the width and height in pixels of an image file's bytes, once they are known to be sound.
-
-    Finds truncated and damaged files at a fraction of what decoding costs: of PNG, checksums are verified;
-    of JPEG, the entropy-coded data is read at an eighth of the size; any other format is decoded.
-    Raises ImageError for too many pixels, and whatever Pillow raises for bad data.
-    """
-    with open_checked(data, FORMATS, pixel_limit()) as image:
-        size = image.size
-        if image.format == "PNG":
-            image.verify()
-        else:
-            image.draft(None, (1, 1))
-            image.load()
-    return size
-
-
-def why_no_image(data: bytes) -> str | None:
-    """Return why the bytes of a file are no image that can be used, or None if they are one."""
-    if not data:
-        return "the file is empty"
-    try:
-        probe(data)
-    except Exception as error:  # a stranger's bytes make Pillow raise any kind, SyntaxError among them
-        return f"no image that can be read: {str(error) or type(error).__name__}"
-    return None
-
-
 def _check(path: Path) -> tuple[ImageRef | None, str | None]:
     """Return the image, or what is wrong with the file."""
     try:
@@ -99,14 +74,13 @@ def _check(path: Path) -> tuple[ImageRef | None, str | None]:
     except UnicodeEncodeError:
         return None, f"  {str(path)!r}: the file name is not valid UTF-8: rename it"
     try:
-        data = path.read_bytes() if path.is_file() else None
-    except OSError as error:
-        return None, f"  {str(path)!r}: {error.strerror}"
-    if data is None:
-        return None, f"  {str(path)!r}: {'no regular file' if path.exists() else 'a link that leads nowhere'}"
-    fault = why_no_image(data)
-    if fault:
-        return None, f"  {str(path)!r}: {fault}"
+        data = read_bytes(path)
+    except ImageError as error:
+        return None, f"  {str(path)!r}: {error}"
+    try:
+        decode_image(data)  # as a run does, so that what passes here does not fail there
+    except ImageError as error:
+        return None, f"  {str(path)!r}: no image that can be read: {error}"
     return ImageRef(path.name, path, hashlib.sha256(data).hexdigest()), None
 
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import benchmark
 from benchmark.errors import BenchError, DatasetError
-from benchmark.files import write_atomically
+from benchmark.files import read_text, write_atomically
 from benchmark.registry import Registry
 
 _IMAGE = re.compile(
@@ -103,7 +103,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     header: dict[str, str] = {}
     images: dict[str, Expected] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_lines(path), start=1):
         found = _HEADER.fullmatch(line)
         if found and found["key"] in _KEYS:
             header[found["key"]] = found["value"]
@@ -116,6 +116,14 @@ def read_manifest(path: Path) -> Manifest:
     if len(sources) != 1 or not images or not {"summary", "homepage"} <= header.keys():
         raise DatasetError(f"{path}: needs images, summary, homepage, and one of url, archive and package")
     return Manifest(path.stem, tuple(images.values()), **header)
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file that users may have written. Raises DatasetError for other encodings."""
+    try:
+        return read_text(path).splitlines()
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: is no UTF-8 text ({error.reason}); save it as UTF-8") from error
 
 
 def _parse_image(line: str, where: str) -> Expected:
@@ -134,7 +142,7 @@ def read_trusted(record: Path) -> dict[str, str]:
     if not record.exists():
         return {}
     trusted: dict[str, str] = {}
-    for line in record.read_text(encoding="utf-8").splitlines():
+    for line in _lines(record):
         sha256, _, name = line.partition("  ")
         if not re.fullmatch(r"[0-9a-f]{64}", sha256) or not name:
             raise DatasetError(

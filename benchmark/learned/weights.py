@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchError, WeightsError
-from benchmark.files import locked, write_atomically
+from benchmark.files import locked, read_text, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,7 +122,7 @@ def _listed(folder: Path, kind: str, fields: Mapping[str, Callable[[Any], object
     if not path.is_file():
         return []
     try:
-        entries = [_with_variant(entry) for entry in json.loads(path.read_text()).get(kind, [])]
+        entries = [_with_variant(entry) for entry in json.loads(read_text(path)).get(kind, [])]
         for entry in entries:
             _ = [form(entry[name]) for name, form in fields.items()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

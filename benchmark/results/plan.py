@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.errors import StoreError
-from benchmark.files import write_atomically
+from benchmark.files import read_text, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ def read_plan(folder: Path) -> Plan | None:
     """Return the plan kept in a results folder; None if there is none. Raises StoreError if it is damaged."""
     path = folder / PLAN
     try:
-        plan = json.loads(path.read_text())
+        plan = json.loads(read_text(path))
         return Plan(
             dataset=str(plan["dataset"]),
             points={str(c["codec"]): tuple(float(p) for p in c["points"]) for c in plan["codecs"]},

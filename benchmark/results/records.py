@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -75,7 +76,8 @@ class Record(Asked):
     binary_sha256: str | None = None
     config_sha256: str | None = None
     image_conversions: str = "[]"
-    """JSON array: what was done to the file's pixels to make 8-bit RGB of them."""
+    """JSON array: what was done to the file's pixels to make 8-bit RGB of them, and what was ignored that
+    could have changed them (colour profiles)."""
     protocol: str = ""
     """JSON object: what must be equal for two rows to be compared: the reference, the metrics' versions."""
     jobs: int = 1
@@ -89,12 +91,24 @@ class Record(Asked):
     started_at: str = ""
     """UTC, ISO 8601."""
     extra: str = field(default="{}")
-    """JSON object: further facts that a codec noted."""
+    """JSON object: further facts that a codec noted; `cause` is "image" where the image could not be loaded,
+    `not_kept` says why files could not be kept."""
     point_name: str | None = None
     """What the operating point means: quality, QP, lmbda."""
     codec_family: str | None = None
     """Codecs of one family mean the same by the same point: its name, or the codec's own registry name."""
     schema_version: str = SCHEMA_VERSION
+
+    @property
+    def against_codec(self) -> bool:
+        """Whether it failed, and not because the image could not be loaded."""
+        return self.status != "ok" and json.loads(self.extra).get("cause") != "image"
+
+    @property
+    def not_kept(self) -> str | None:
+        """Why bitstream and decoded image could not be kept, where they were to be."""
+        reason: str | None = json.loads(self.extra).get("not_kept")
+        return reason
 
     def row(self) -> dict[str, Any]:
         """Return the columns of the table: the fields but `metrics`, and each metric."""

@@ -11,16 +11,15 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
 from benchmark import environment
 from benchmark.arrays import Image
 from benchmark.codecs import make_codec
-from benchmark.codecs.base import Codec, Facts, collect_facts
-from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError
-from benchmark.files import write_atomically
+from benchmark.codecs.base import Codec, Facts, collect_facts, note
+from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError, ImageError
+from benchmark.files import file_name, write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics import METRICS
 from benchmark.metrics.measure import measure
@@ -47,19 +46,23 @@ class RunContext:
 def evaluate(task: Task, context: RunContext) -> Record:
     """Do one evaluation. Never raises for what codec or image did: the row then says why it failed."""
     row = task_columns(task, context)
+    try:
+        loaded = _image(task.image_path, task.image_sha256, task.crop)
+    except Exception as error:  # whatever it is, it comes before the codec, and says nothing of it
+        return Record(**row, status="failed", error=_reason(error), extra=_json({"cause": "image"}))
     facts: Facts = {}
     try:
         with collect_facts() as facts:
-            columns = _measure(task, context)
+            columns = _measure(task, context, loaded)
     except CodecTimeoutError as error:
         return Record(**row, **_fact_columns(facts), status="timeout", error=str(error))
-    except BenchError as error:
-        return Record(**row, **_fact_columns(facts), status="failed", error=str(error))
     except Exception as error:  # a codec's own fault, of whatever kind, must cost one row and not the run
-        return Record(
-            **row, **_fact_columns(facts), status="failed", error=f"{type(error).__name__}: {error}"
-        )
+        return Record(**row, **_fact_columns(facts), status="failed", error=_reason(error))
     return Record(**row, **_fact_columns(facts), **columns, status="ok")
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
 
 
 def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
@@ -77,10 +80,9 @@ def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
     }
 
 
-def _measure(task: Task, context: RunContext) -> dict[str, Any]:
+def _measure(task: Task, context: RunContext, loaded: LoadedImage) -> dict[str, Any]:
     """Encode, decode and measure; return the columns that only a success has."""
     encoder, decoder = _codecs(task.codec_id, task.codec_options)
-    loaded = _image(task.image_path, task.image_sha256, task.crop)
     _warm_up(task, encoder, decoder, loaded.pixels)
     encoder.prepare(task.point)
     start_clock()
@@ -180,30 +182,30 @@ def _check_decoded(decoded: Image, reference: Image) -> None:
 def kept_path(folder: Path, codec: str, point: float, image: str, suffix: str) -> Path:
     """Return where `--keep` puts the bitstream (".bin") or the decoded image (".png") of an evaluation.
 
-    `_kept/CODEC/POINT/IMAGE.SUFFIX` in the results folder; whatever a file name cannot hold is
-    percent-encoded. (The leading underscore keeps the folder readable as one parquet dataset.)
+    `_kept/CODEC/POINT/IMAGE.SUFFIX` in the results folder, with names that any file system takes (see
+    `file_name`). (The leading underscore keeps the folder readable as one parquet dataset.)
     """
-    return folder / KEPT / _file_name(codec) / f"{point:.12g}" / (_file_name(image) + suffix)
+    return folder / KEPT / file_name(codec) / f"{point:.12g}" / file_name(image, suffix)
 
 
 def is_kept(folder: Path, codec: str, point: float, image: str, bitstream_sha256: str) -> bool:
     """Whether `--keep` has put a decoded image and the bitstream of that hash under `folder`."""
     stream, decoded = (kept_path(folder, codec, point, image, suffix) for suffix in (".bin", ".png"))
-    if not stream.is_file() or not decoded.is_file():
+    try:
+        return decoded.is_file() and hashlib.sha256(stream.read_bytes()).hexdigest() == bitstream_sha256
+    except OSError:
         return False
-    return hashlib.sha256(stream.read_bytes()).hexdigest() == bitstream_sha256
-
-
-def _file_name(text: str) -> str:
-    name = quote(text, safe=" !#$&'()+,;=@[]{}~")
-    return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
 def _keep(folder: Path, task: Task, bitstream: bytes, decoded: Image) -> None:
+    """Write bitstream and decoded image; what cannot be written is noted, as it must not cost the row."""
     path = kept_path(folder, task.codec, task.point, task.image, ".bin")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_png(decoded, kept_path(folder, task.codec, task.point, task.image, ".png"), compress_level=1)
-    write_atomically(path, bitstream)  # last, as its hash tells whether both are of this evaluation
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_png(decoded, kept_path(folder, task.codec, task.point, task.image, ".png"), compress_level=1)
+        write_atomically(path, bitstream)  # last, as its hash tells whether both are of this evaluation
+    except (OSError, ImageError) as error:
+        note(not_kept=str(error))
 
 
 def _fact_columns(facts: Facts) -> dict[str, Any]:

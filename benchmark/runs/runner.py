@@ -27,7 +27,9 @@ from benchmark.runs.suite import Suite, Task
 
 MAX_FAILED_SHARE = 0.2
 MIN_FAILED = 10
-"""A run drops a codec once more than this many and more than that share of its evaluations failed."""
+"""A run drops a codec once more than this many and more than that share of its evaluations failed.
+
+Images that cannot be loaded do not count."""
 
 QUEUED_PER_JOB = 4
 """How many evaluations wait ready for each worker: enough that none idles, few enough to stop quickly."""
@@ -52,7 +54,9 @@ class Outcome:
     dropped: dict[str, str] = field(default_factory=dict)
     """The codecs that kept failing, by label, each with how often."""
     reasons: Counter[str] = field(default_factory=Counter)
-    """Of the failures: "codec: reason" to how often."""
+    """Of the failures: "codec: reason", or the reason alone where it is the image, to how often."""
+    not_kept: Counter[str] = field(default_factory=Counter)
+    """Why bitstreams and decoded images could not be kept, to how often; the rows are good all the same."""
 
     @property
     def left(self) -> int:
@@ -100,7 +104,7 @@ def run(
         for record in records:
             _count(outcome, record)
             label = record.codec
-            failed[label] += record.status != "ok"
+            failed[label] += record.against_codec
             if failed[label] > max(MIN_FAILED, MAX_FAILED_SHARE * planned[label]):
                 outcome.dropped[label] = f"{failed[label]} of {planned[label]} evaluations failed"
             if progress:
@@ -204,4 +208,7 @@ def _count(outcome: Outcome, record: Record) -> None:
         outcome.done += 1
     else:
         outcome.failed += 1
-        outcome.reasons[f"{record.codec}: {(record.error or record.status).splitlines()[0]}"] += 1
+        whose = f"{record.codec}: " if record.against_codec else ""
+        outcome.reasons[f"{whose}{(record.error or record.status).splitlines()[0]}"] += 1
+    if record.not_kept:
+        outcome.not_kept[record.not_kept] += 1

@@ -16,6 +16,7 @@ from benchmark.codecs import codec_entry
 from benchmark.data.dataset import FOLDER_PREFIX, Dataset
 from benchmark.data.manifests import DATASETS, suites_folder
 from benchmark.errors import SuiteError, UsageError, did_you_mean
+from benchmark.files import read_text
 from benchmark.results.plan import Plan
 from benchmark.results.records import Asked
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 _STRICT = {"extra": "forbid", "strict": True}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def suite_file(name_or_path: str) -> Path:
 def parse_toml(path: Path) -> dict[str, Any]:
     """Return the tables of the suite file at `path`, not checked. Raises SuiteError, naming the file."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except OSError as error:
         raise SuiteError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -231,7 +232,7 @@ def _checked(suite: Suite, path: Path) -> Suite:
     """Check what types alone cannot say, and fill in what the registry knows. Raises UsageError."""
     if not _NAME.fullmatch(suite.name):
         raise UsageError(
-            f"name {suite.name!r}: must be letters, digits, '.', '_' or '-', as it names a folder"
+            f"name {suite.name!r}: must be at most 100 letters, digits, '.', '_' or '-', as it names a folder"
         )
     if not suite.codec:
         raise UsageError("codec: is empty; give at least one [[codec]] table")

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.errors import TrainingError, UsageError, did_you_mean
+from benchmark.files import read_text
 from benchmark.learned.architectures import ARCHITECTURES
 from benchmark.learned.quantizers import QUANTIZERS
 from benchmark.training.rules import PROXIES
@@ -134,7 +135,7 @@ def load_recipe(
     """
     path = Path(name)
     try:
-        text = path.read_text() if path.is_file() else _shipped(name)
+        text = read_text(path) if path.is_file() else _shipped(name)
         fields = tomllib.loads(text)
         return kind.model_validate(
             {**(defaults or {}), **fields}
@@ -168,4 +169,4 @@ def _shipped(name: str) -> str:
         raise TrainingError(
             f"no recipe file and no recipe of the package: {name!r}; {did_you_mean(name, names)}"
         )
-    return file.read_text()
+    return file.read_text(encoding="utf-8")

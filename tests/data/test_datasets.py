@@ -16,7 +16,7 @@ import pytest
 from benchmark.data import manifests
 from benchmark.data.dataset import Dataset, cache_folder
 from benchmark.data.find import find_dataset
-from benchmark.errors import DatasetError, UsageError
+from benchmark.errors import DatasetError, ImageError, UsageError
 from benchmark.images import load_image
 
 NAMES = ("a.png", "b.png", "c.png")
@@ -412,3 +412,32 @@ def test_images_of_any_mode_are_accepted(tmp_path: Path, mode: str) -> None:
     image = grey if mode == "I;16" else PIL.Image.new("RGB", (7, 13), (10, 200, 30)).convert(mode)
     image.save(tmp_path / f"image.{suffix}")
     assert len(folder_of(tmp_path).images) == 1
+
+
+def test_the_check_refuses_what_the_loader_refuses(tmp_path: Path) -> None:
+    import tifffile
+
+    for name, dtype in {"float.tif": np.float32, "deep.tif": np.uint32, "signed.tif": np.int16}.items():
+        tifffile.imwrite(tmp_path / name, np.ones((8, 8), dtype))
+    (tmp_path / "deep.pgm").write_bytes(b"P5 8 8 4095\n" + bytes(128))
+    with pytest.raises(DatasetError) as caught:
+        folder_of(tmp_path)
+    lines = str(caught.value).splitlines()
+    for name in ("float.tif", "deep.tif", "signed.tif"):
+        with pytest.raises(ImageError) as refused:
+            load_image(tmp_path / name)
+        reason = str(refused.value).partition(": ")[2]
+        assert any(f"{name}': no image that can be read: {reason}" in line for line in lines), name
+    found = folder_of(tmp_path, allow_partial=True)
+    assert ([image.name for image in found.images], found.size) == (["deep.pgm"], 4)
+    assert (load_image(found.images[0].path).pixels == 0).all()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_manifest(tmp_path: Path) -> None:
+    text = f"# summary: s\n# homepage: h\n# url: u/{{name}}\n{'0' * 64}  a.png  8x8\n"
+    path = tmp_path / "m.sha256"
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert manifests.read_manifest(path).summary == "s"
+    path.write_bytes(text.encode("utf-16"))
+    with pytest.raises(DatasetError, match=r"m\.sha256: is no UTF-8 text .*save it as UTF-8"):
+        manifests.read_manifest(path)

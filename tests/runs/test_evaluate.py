@@ -11,7 +11,7 @@ import pytest
 
 from benchmark.data.manifests import read_manifest
 from benchmark.images import load_image
-from benchmark.runs.evaluate import RunContext, evaluate, kept_path, recorded_crop
+from benchmark.runs.evaluate import RunContext, evaluate, is_kept, kept_path, recorded_crop
 from benchmark.runs.suite import Task
 
 
@@ -130,3 +130,48 @@ def test_demo_images_are_what_the_manifest_says() -> None:
 
     manifest = read_manifest(suites_folder() / "demo.sha256")
     assert [image.name for image in find_dataset("demo").images] == [image.name for image in manifest.images]
+
+
+LONG = "画" * 28 + ".png"
+"""Percent-encoded it has 252 bytes before the suffix, more than a file name may have with it."""
+
+
+def test_names_of_kept_files_have_a_bound_and_differ(tmp_path: Path) -> None:
+    names = [LONG, LONG.replace(".png", ".jpg"), "画" * 29 + ".png", "é" * 200, "a" * 252]
+    paths = [kept_path(tmp_path, name, 1.0, name, ".png") for name in names]
+    assert len(set(paths)) == len(names)
+    for path in paths:
+        assert max(len(part.encode()) for part in path.relative_to(tmp_path).parts) <= 143
+        path.parent.mkdir(parents=True)
+        path.touch()
+    # Names that were short enough stay as they were.
+    assert kept_path(tmp_path, "jpeg", 50.0, "a b é.png", ".bin").name == "a b %C3%A9.png.bin"
+
+
+def test_an_image_with_a_long_name_is_measured_and_kept(tmp_path: Path) -> None:
+    task = task_for(picture(tmp_path / LONG, 40, 40))
+    record = evaluate(task, RunContext(keep_dir=tmp_path))
+    assert (record.status, record.not_kept) == ("ok", None)
+    assert is_kept(tmp_path, task.codec, task.point, LONG, str(record.bitstream_sha256))
+
+
+def test_failing_to_keep_a_file_does_not_cost_the_row(tmp_path: Path) -> None:
+    (tmp_path / "_kept").write_text("a file where the folder should be")
+    task = task_for(picture(tmp_path / "a.png", 40, 40))
+    record = evaluate(task, RunContext(keep_dir=tmp_path))
+    assert (record.status, record.error) == ("ok", None)
+    assert record.bpp is not None
+    assert "Not a directory" in str(record.not_kept) or "File exists" in str(record.not_kept)
+    assert not is_kept(tmp_path, task.codec, task.point, "a.png", str(record.bitstream_sha256))
+
+
+def test_a_failure_says_whether_the_image_or_the_codec_is_to_blame(tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png", 16, 16)
+    of_codec = evaluate(replace(task_for(path), point=1000.0), RunContext())
+    assert (of_codec.status, of_codec.against_codec) == ("failed", True)
+    lost = picture(tmp_path / "lost.png", 16, 17)
+    task = task_for(lost)
+    lost.unlink()
+    of_image = evaluate(task, RunContext())
+    assert (of_image.status, of_image.against_codec) == ("failed", False)
+    assert not evaluate(task_for(path), RunContext()).against_codec

@@ -13,15 +13,20 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import harness
+import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 
 from benchmark import environment
 from benchmark.codecs import CODECS
 from benchmark.data.find import find_dataset
-from benchmark.errors import BenchError, SuiteError
+from benchmark.errors import BenchError, DatasetError, SuiteError
+from benchmark.report.page.kept import viewer_data
+from benchmark.results.plan import write_plan
 from benchmark.results.store import Record, Store, read_results
 from benchmark.runs.evaluate import RunContext, kept_path
 from benchmark.runs.runner import Outcome, find_codecs, missing_tasks, run
@@ -248,6 +253,68 @@ def test_a_codec_that_always_fails_is_dropped_and_the_others_are_measured(tmp_pa
         assert outcome.left == 30
         # The second run begins with what the first did not try.
         assert len(read_results(tmp_path / "out").query("codec == 'bad'")) >= rows + 11
+
+
+def test_an_image_with_a_long_name_is_measured_kept_and_reported(tmp_path: Path) -> None:
+    images = harness.make_images(tmp_path / "images", 2)
+    name = "画" * 28 + ".png"
+    (images / "image0.png").rename(images / name)
+    suite = parse_suite(harness.write_suite(tmp_path / "s.toml", [harness.GOOD], images))
+    out = tmp_path / "out"
+    outcome = measure(suite, out, keep_dir=out)
+    assert (outcome.done, outcome.failed, outcome.not_kept) == (2, 0, {})
+    assert measure(suite, out, UnusedExecutor(), keep_dir=out).reused == 2
+    write_plan(out, suite.plan(find_dataset(suite.dataset)))
+    data, remarks = viewer_data(read_results(out), out, tmp_path / "page")
+    assert data is not None
+    assert (set(data["images"]), remarks) == ({name, "image1.png"}, [])
+    for image in data["images"].values():
+        assert (tmp_path / "page" / unquote(image["original"])).is_file()
+    # A source that can no longer be read is left out, and the report is made all the same.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_MAX_PIXELS", "10")
+        data, remarks = viewer_data(read_results(out), out, tmp_path / "page")
+    assert data is None
+    assert "not found or cannot be read (2)" in remarks[0]
+
+
+def test_files_that_cannot_be_kept_cost_no_row_and_are_told(tmp_path: Path, images: Path) -> None:
+    suite = parse_suite(harness.write_suite(tmp_path / "s.toml", [harness.GOOD], images))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "_kept").write_text("a file where the folder should be")
+    outcome = measure(suite, out, keep_dir=out)
+    assert (outcome.done, outcome.failed) == (2, 0)
+    assert sum(outcome.not_kept.values()) == 2
+    assert "_kept" in str(outcome.not_kept)
+    (out / "_kept").unlink()
+    again = measure(suite, out, keep_dir=out)
+    assert (again.done, again.reused, again.not_kept) == (2, 0, {})
+    assert len(list((out / "_kept").rglob("*.png"))) == 2
+
+
+def test_images_that_cannot_be_loaded_never_count_against_a_codec(tmp_path: Path) -> None:
+    """22 of them before 6 good ones: the good ones are measured, found before or not."""
+    images = harness.make_images(tmp_path / "images", 28)
+    suite = parse_suite(harness.write_suite(tmp_path / "s.toml", [harness.GOOD], images))
+    tasks, versions = plan(suite)
+    for number, task in enumerate(sorted(tasks, key=lambda task: task.image)):
+        if number < 22:
+            PIL.Image.fromarray(np.zeros((8, 8), np.float32)).save(task.image_path, "TIFF")
+    with pytest.raises(DatasetError, match="files cannot be used as images") as caught:
+        find_dataset(suite.dataset)
+    assert str(caught.value).count("floating-point") == 22
+    with Store(tmp_path / "out") as store, local() as pool:
+        outcome = run(
+            sorted(tasks, key=lambda task: task.image),
+            versions,
+            store,
+            executor=pool,
+            context=RunContext("r", 2, 1),
+        )
+    assert (outcome.done, outcome.failed, outcome.dropped) == (6, 22, {})
+    assert all(reason.startswith(str(images)) for reason in outcome.reasons)
+    assert len(find_dataset(suite.dataset, allow_partial=True).images) == 6
 
 
 def test_any_executor_makes_the_same_rows(tmp_path: Path, images: Path) -> None:

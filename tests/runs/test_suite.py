@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,18 @@ def test_tasks_are_values() -> None:
     task = Task("s", "d", 1, 1, "c", "c", "{}", 1.0, "i", "0", Path("i"))
     assert hash(task) == hash(Task("s", "d", 1, 1, "c", "c", "{}", 1.0, "i", "0", Path("i")))
     assert math.isfinite(task.point)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_suite(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + JPEG)
+    plain = parse_suite(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert parse_suite(path) == plain
+
+
+def test_a_name_too_long_for_a_folder_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(re.sub('name = "[^"]*"', f'name = "{"n" * 101}"', HEAD, count=1) + JPEG)
+    with pytest.raises(SuiteError, match=r"name 'n+': must be at most 100"):
+        parse_suite(path)

@@ -60,3 +60,9 @@ def test_a_recipe_that_is_no_text_is_named(tmp_path: Path) -> None:
 def test_an_unknown_recipe_offers_the_near_one() -> None:
     with pytest.raises(TrainingError, match="did you mean 'baseline'"):
         load_recipe(TrainRecipe, "baselin")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(recipe_file: Path) -> None:
+    plain = load_recipe(TrainRecipe, str(recipe_file))
+    recipe_file.write_bytes(b"\xef\xbb\xbf" + recipe_file.read_bytes())
+    assert load_recipe(TrainRecipe, str(recipe_file)) == plain

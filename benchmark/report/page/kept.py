@@ -6,13 +6,16 @@ import base64
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 
-from benchmark.errors import BenchError
+from benchmark.arrays import Image
+from benchmark.errors import BenchError, ImageError
+from benchmark.files import file_name
 from benchmark.results.plan import read_plan
 
 FOLDER = "images"
@@ -49,7 +52,7 @@ def viewer_data(
         if name in missing:
             continue
         if name not in images:
-            source = _find_source(places, name, str(row["image_sha256"]))
+            source = _load_source(places, name, str(row["image_sha256"]))
             if source is None:
                 missing.add(name)
                 continue
@@ -64,7 +67,7 @@ def viewer_data(
         codecs.setdefault(str(row["codec"]), {}).setdefault(name, []).append(point)
     if missing:
         remarks.append(
-            f"the viewer excludes kept images whose source was not found ({len(missing)}): "
+            f"the viewer excludes kept images whose source was not found or cannot be read ({len(missing)}): "
             f"{', '.join(sorted(missing)[:5])}; set BENCH_DATA_DIR or --data-dir to where the dataset lies"
         )
     return ({"images": images, "codecs": codecs} if images else None), remarks
@@ -100,12 +103,16 @@ def _source_places(frame: pd.DataFrame, results: Path, data_dir: Path | None) ->
         return []
 
 
-def _find_source(places: Sequence[Path], image: str, sha256: str) -> Path | None:
-    """Return the image of this name and sha256 from one of `places`, None if it is not there."""
+def _load_source(places: Sequence[Path], image: str, sha256: str) -> Image | None:
+    """Return the image of this name and sha256 from one of `places`, None if none can be loaded there."""
     from benchmark.codecs.programs import file_sha256
+    from benchmark.images import load_image
 
-    found = (place / image for place in places)
-    return next((path for path in found if path.is_file() and file_sha256(path) == sha256), None)
+    for path in (place / image for place in places):
+        with suppress(OSError, ImageError):
+            if path.is_file() and file_sha256(path) == sha256:
+                return load_image(path).pixels
+    return None
 
 
 class _Placer:
@@ -115,14 +122,13 @@ class _Placer:
         self.page_folder = page_folder
         self.inline = inline
 
-    def source(self, path: Path, name: str, crop: int | None) -> str:
+    def source(self, pixels: Image, name: str, crop: int | None) -> str:
         """Place a source image as the 8-bit RGB that the codecs got."""
-        from benchmark.images import centre_crop, load_image, save_png
+        from benchmark.images import centre_crop, save_png
 
-        relative = Path("_source") / (quote(name, safe=" !#$&'()+,;=@[]{}~") + ".png")
+        relative = Path("_source") / file_name(name, ".png")
         target = self.page_folder / FOLDER / relative
         target.parent.mkdir(parents=True, exist_ok=True)
-        pixels = load_image(path).pixels
         save_png(pixels if crop is None else centre_crop(pixels, crop), target, compress_level=1)
         if not self.inline:
             return self.url(relative)
