@@ -1,0 +1,38 @@
+"""Draws docs/gain-against-training.csv: what finetuning saves, against the training of the network before it.
+
+    python tests/perf/gain_against_training.py
+
+The figures are those of `bench compare` on Kodak: BD-rate by PSNR, mean of per-image values, 95 % interval.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def main() -> None:
+    rows = pd.read_csv(DOCS / "gain-against-training.csv")
+    figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    for quantizer, group in rows.groupby("quantizer", sort=False):
+        saved = -group["bd_rate"]
+        errors = [saved + group["high"], -group["low"] - saved]
+        axes.errorbar(
+            group["pixels"] / 1e9, saved, yerr=errors, marker="o", linestyle="", capsize=3, label=quantizer
+        )
+        for x, y, name in zip(group["pixels"] / 1e9, saved, group["network"], strict=True):
+            axes.annotate(name, (x, y), xytext=(7, 3), textcoords="offset points", fontsize=8)
+    axes.set(xlabel="Training before finetuning ($10^9$ pixels)", ylabel="Rate saved by finetuning (%)")
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    axes.margins(x=0.2)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(DOCS / "gain-against-training.png", dpi=160)
+
+
+if __name__ == "__main__":
+    main()
