@@ -6,6 +6,8 @@ Tags and values are those of TIFF 6.0 (Adobe, 1992) and of BigTIFF.
 from __future__ import annotations
 
 import io
+import logging
+import math
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +28,9 @@ from benchmark.images.opening import (
     said_of_depth,
     said_of_frames,
 )
+
+# What tifffile complains of is told by our error, or does not matter: it need not be printed.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -253,7 +258,10 @@ def _read_with_tifffile(data: bytes, layout: _Layout, max_pixels: int) -> PIL.Im
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        samples = file.pages.first.asarray(maxworkers=1)
+        page = file.pages.first
+        if not all(page.databytecounts) or len(page.databytecounts) != math.prod(page.chunked):
+            raise ImageError("is damaged or truncated: it lacks parts of the picture; fetch it again")
+        samples = page.asarray(maxworkers=1)  # which fills parts that are not there with zeros
     if samples.dtype not in (np.uint8, np.uint16) or samples.ndim not in (2, 3):
         raise _unread(layout)
     narrow = (samples >> (layout.bits - 8)).astype(np.uint8)

@@ -209,6 +209,14 @@ def test_planes_that_are_cut_off_are_refused(tmp_path: Path, kept: float, compre
         load_image(path)
 
 
+def test_a_plane_that_is_not_there_is_not_taken_for_black(tmp_path: Path) -> None:
+    data = write_bytes(np.full((3, 8, 8), 9, np.uint16), photometric="rgb", planarconfig="separate")
+    place = struct.unpack_from("<I", entry_of(data, 279), 8)[0]
+    (tmp_path / "t.tif").write_bytes(data[:place] + bytes(4) + data[place + 4 :])
+    with pytest.raises(ImageError, match="lacks parts of the picture"):
+        load_image(tmp_path / "t.tif")
+
+
 def test_a_large_picture_is_refused_from_its_tags(tmp_path: Path) -> None:
     data = write_bytes(np.zeros((3, 8, 8), np.uint16), photometric="rgb", planarconfig="separate")
     (tmp_path / "t.tif").write_bytes(with_tag(with_tag(data, 256, 60000), 257, 60000))
