@@ -25,7 +25,15 @@ def main() -> None:
             group["pixels"] / 1e9, saved, yerr=errors, marker="o", linestyle="", capsize=3, label=quantizer
         )
         for x, y, name in zip(group["pixels"] / 1e9, saved, group["network"], strict=True):
-            axes.annotate(name, (x, y), xytext=(7, 3), textcoords="offset points", fontsize=8)
+            late = x > rows["pixels"].mean() / 1e9  # labels stay inside
+            axes.annotate(
+                name,
+                (x, y),
+                xytext=(-7 if late else 7, 4),
+                textcoords="offset points",
+                fontsize=8,
+                ha="right" if late else "left",
+            )
     axes.set(xlabel="Training before finetuning ($10^9$ pixels)", ylabel="Rate saved by finetuning (%)")
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.margins(x=0.2)
