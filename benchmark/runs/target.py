@@ -11,8 +11,8 @@ from functools import cached_property
 from benchmark.arrays import Image
 from benchmark.codecs.base import Codec
 from benchmark.errors import CodecError, PointError, UsageError
+from benchmark.metrics import DEFAULT, METRICS
 from benchmark.metrics.base import MetricUndefined
-from benchmark.metrics.psnr import psnr_rgb
 
 MOST_PROBES = 24
 """Encodings of one search."""
@@ -41,7 +41,7 @@ class Probe:
     def psnr(self) -> float:
         """PSNR of RGB in dB, infinite for a lossless picture; decodes the stream."""
         try:
-            return psnr_rgb(self.image, self.codec.decode(self.stream))
+            return METRICS.find(DEFAULT).compute(self.image, self.codec.decode(self.stream))
         except MetricUndefined:
             return math.inf
 

@@ -54,6 +54,14 @@ def test_every_truncation_is_refused(length: int) -> None:
         unpack(pack(EXAMPLE)[:length])
 
 
+@pytest.mark.parametrize("lmbda", [None, stored_float(0.013)])
+def test_a_header_that_is_cut_behind_a_right_checksum_is_refused(lmbda: float | None) -> None:
+    data = pack(CodedImage(Header(bytes(range(4)), 768, 512, "tcq8", 1.0, lmbda), b"hyper", b""))
+    for length in range(len(data) - 4 - len(b"hyper")):
+        with pytest.raises(BitstreamError):
+            unpack(resealed(data[:length]))
+
+
 def test_every_flipped_bit_is_refused() -> None:
     data = pack(EXAMPLE)
     for bit in range(8 * len(data)):

@@ -108,6 +108,8 @@ def unpack(data: bytes) -> CodedImage:
         raise BitstreamError(f"the stream has a quantizer step of {delta}: outside 1/1024 to 1024")
     at, lmbda = _FIXED.size, None
     if version == VARIABLE_RATE_VERSION:
+        if len(body) < at + _FLOAT.size:
+            raise BitstreamError(f"the stream ends in its header, after {len(data)} bytes")
         (lmbda,) = _FLOAT.unpack_from(body, at)
         at += _FLOAT.size
         if not 0.0 < lmbda < LARGEST_LMBDA:
