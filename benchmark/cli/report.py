@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Results = Annotated[Path, typer.Option(help="The folder of results, one subfolder per suite.")]
+_LOOK = "Figures"
 Averaging = Annotated[str, typer.Option(help="per_image, mean_mse (PSNR of the mean MSE) or pixel_weighted.")]
 Mixed = Annotated[
     bool, typer.Option(help="Compare even if protocols, versions or options of the rows differ.")
@@ -55,8 +57,46 @@ def report(
     ] = None,
     averaging: Averaging = "per_image",
     allow_mixed: Mixed = False,
+    title: Annotated[
+        str | None, typer.Option(help="The title of all figures.", rich_help_panel=_LOOK)
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="CODEC=TEXT: what figures call a codec or published curve; repeatable.",
+            rich_help_panel=_LOOK,
+        ),
+    ] = None,
+    order: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Legends begin with this codec; repeatable. Else by BD-rate.", rich_help_panel=_LOOK
+        ),
+    ] = None,
+    axes: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(
+            metavar="X0 X1 Y0 Y1",
+            help="The axes of RD plots: bpp, and qualities of the first metric.",
+            rich_help_panel=_LOOK,
+        ),
+    ] = None,
     max_bpp: Annotated[
-        float | None, typer.Option(min=0.01, help="Where the rate axis of RD plots ends.")
+        float | None,
+        typer.Option(min=0.01, help="Where the rate axis of RD plots ends.", rich_help_panel=_LOOK),
+    ] = None,
+    width: Annotated[
+        str | None, typer.Option(help="Draw for a `column` or a `page` alone.", rich_help_panel=_LOOK)
+    ] = None,
+    style: Annotated[
+        str, typer.Option(help="Draw for a `paper` or for `slides`.", rich_help_panel=_LOOK)
+    ] = "paper",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="`paper`: the RD figure alone as papers print it, a PDF: up to eight curves, 0 to 1 bpp.",
+            rich_help_panel=_LOOK,
+        ),
     ] = None,
     data_dir: DataDir = None,
     inline_images: Annotated[
@@ -67,12 +107,25 @@ def report(
     from benchmark.cli import display
     from benchmark.report import read as request
     from benchmark.report import write
+    from benchmark.report.figures.plan import best_of_families
+    from benchmark.report.presentation import PAPER_CURVES, presentation
     from benchmark.report.tables.rows import notes
     from benchmark.report.tables.terminal import terminal
 
-    formats = write.check_formats(format or [])
+    asked = request.find(suite, results)
+    looks = presentation(
+        title=title,
+        labels=label or [],
+        titles=asked.titles,
+        order=order or [],
+        axes=axes,
+        max_bpp=max_bpp,
+        width=width,
+        style=style,
+        preset=preset,
+    )
+    formats = write.check_formats(format or (["pdf"] if preset else []))
     with write.drawing_processes(formats) as executor, display.phases() as phase:
-        asked = request.find(suite, results)
         phase(f"reading {asked.path}")
         frame = request.read(asked, codec or [], anchor, remark=display.warn)
         phase(f"averaging and comparing {frame['codec'].nunique()} codecs, {len(frame):,} rows")
@@ -86,6 +139,9 @@ def report(
             all_anchors=not write.OF_ALL_ANCHORS.isdisjoint(formats),
             with_savings=not write.WITH_SAVINGS.isdisjoint(formats),
         )
+        if preset and not codec:
+            curves = {label for by_label in summary.published.values() for label in by_label}
+            looks = replace(looks, only=best_of_families(summary, PAPER_CURVES - len(curves)))
         phase(f"drawing and writing {', '.join(formats)}")
         done = write.write_report(
             summary,
@@ -94,7 +150,7 @@ def report(
             formats=formats,
             data_dir=data_dir,
             inline_images=inline_images,
-            max_bpp=max_bpp,
+            presentation=looks,
             executor=executor,
         )
     for metric in summary.metrics[:2]:

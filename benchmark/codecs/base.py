@@ -69,6 +69,8 @@ class CodecEntry:
     `target` is "module:Class"; `Class(name=..., **options)` makes the codec. `point_name` says what an
     operating point means ("quality", "QP", "lmbda"), `points` are the default ones in rising quality.
     Codecs of one `family` mean the same by the same point; without one, a codec is a family of its own.
+    `kin` is for figures: what the codec is a variant of (codecs of one first word share a hue, those of one
+    text a shade) and how it quantizes (codecs of one text share a dash); None: the codec's name, and nothing.
     """
 
     target: str
@@ -77,6 +79,7 @@ class CodecEntry:
     points: tuple[float, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     family: str = ""
+    kin: tuple[str, str] | None = None
 
 
 def check_number(

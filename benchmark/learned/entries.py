@@ -40,6 +40,7 @@ def _entries(folder: Path, manifest_changed: int) -> Mapping[str, CodecEntry]:
             available(codec["variant"], folder),
             {"variant": codec["variant"], "quantizer": codec["quantizer"]},
             family="learned",
+            kin=(codec["variant"], codec["quantizer"]),
         )
         for codec in read_codecs(folder)
     }

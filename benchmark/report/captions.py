@@ -98,6 +98,34 @@ def shared_range(c: Comparison) -> str:
     return f"{number(low)} to {number(high)}"
 
 
+CAPTION_CHARACTERS = 330
+"""About three lines of a page in the type of captions."""
+NOTES = "notes.txt"
+"""The file beside the pictures that has all of what captions have in part."""
+
+
+def brief(said: Sequence[str], limit: int = CAPTION_CHARACTERS) -> str:
+    """Return as many of the sentences as three lines hold, the first ones before others.
+
+    The last words say so where others are left out, for the file of notes.
+    """
+    more = f" More in {NOTES}."
+    whole = " ".join(said)
+    if len(whole) <= limit:
+        return whole
+    kept = ""
+    for sentence in said:
+        longer = f"{kept} {sentence}".strip()
+        if not kept or len(longer) + len(more) <= limit:
+            kept = longer
+    return kept + more
+
+
+def codec_list(summary: Summary, names: Sequence[str]) -> str:
+    """Return codecs as a sentence lists them."""
+    return ", ".join(summary.text(name) for name in names)
+
+
 def doubts(
     summary: Summary, metrics: Sequence[str], of: Literal["curves", "images", "both"] = "both"
 ) -> list[str]:

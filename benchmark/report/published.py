@@ -8,7 +8,8 @@ from benchmark.analysis import Curve
 from benchmark.analysis.published import list_curves, load, publication
 from benchmark.errors import AnalysisError
 from benchmark.metrics import METRICS
-from benchmark.report.style import Style, styles
+from benchmark.report.looks import looks
+from benchmark.report.style import Style
 from benchmark.report.summary import Summary
 
 DEFAULT = ("kodak-compressai-vtm", "kodak-compressai-mbt2018-mean-mse", "tecnick-lossy-vae-vtm18.0")
@@ -55,5 +56,5 @@ def library_styles(summary: Summary, curves: Mapping[str, Mapping[str, Curve]]) 
     """Return the looks of the published curves that the report's own figures do not draw."""
     drawn = {label for by_label in summary.published.values() for label in by_label}
     more = sorted({label for by_label in curves.values() for label in by_label} - drawn)
-    every = styles(summary.codecs, [*(n for n in summary.styles if n not in summary.codecs), *more])
+    every = looks(summary.codecs, [*(n for n in summary.styles if n not in summary.codecs), *more])
     return {label: every[label] for label in more}

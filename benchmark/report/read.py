@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +26,15 @@ class Asked:
     order: tuple[str, ...]
     """The codecs in the suite's order; empty if it is not known."""
     plan: Plan | None = None
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """What figures call codecs, where the suite says it."""
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Return every codec that has rows, selected or not. Raises StoreError."""
+        from benchmark.results.store import read_results
+
+        return tuple(str(name) for name in read_results(self.path, ["codec"])["codec"].unique())
 
 
 def find(named: str, results: Path = Path("results")) -> Asked:
@@ -122,6 +131,7 @@ def summarize_suite(
         frame,
         anchor=anchor,
         order=asked.order,
+        known=asked.known,
         averaging=averaging,
         published=curves,
         allow_mixed=allow_mixed,

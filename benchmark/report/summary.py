@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -14,10 +14,12 @@ from benchmark.analysis.grid import CodecGrid, codec_grids, complete, only_datas
 from benchmark.analysis.intervals import RESAMPLES
 from benchmark.errors import AnalysisError, did_you_mean
 from benchmark.metrics import METRICS, shown
+from benchmark.report.looks import looks
+from benchmark.report.presentation import Presentation
 from benchmark.report.provenance import Provenance, provenance
 from benchmark.report.savings import Savings, rate_savings_with_intervals
 from benchmark.report.speed import Speed, speeds
-from benchmark.report.style import Style, styles
+from benchmark.report.style import Style
 
 MAX_ROWS_FOR_ALL_ANCHORS = 50_000
 """Beyond this many rows only the report's own anchor is compared with."""
@@ -55,8 +57,8 @@ class Summary:
     grids: Mapping[str, Mapping[str, CodecGrid]]
     rows: pd.DataFrame
     """The rows all this was made of, without the columns that no figure needs (see `light`)."""
-    max_bpp: float | None = None
-    """Where the rate axis of RD plots ends; None: where most curves do."""
+    presentation: Presentation = field(default_factory=Presentation)
+    """What the user asked figures to look like."""
 
     @property
     def partial(self) -> bool:
@@ -84,7 +86,26 @@ class Summary:
 
     def drawn(self, metric: str) -> dict[str, Curve]:
         """Return the curves to draw, measured ones first."""
-        return {**self.curves[metric], **self.published.get(metric, {})}
+        only = self.presentation.only
+        measured = {n: c for n, c in self.curves[metric].items() if only is None or n in only}
+        return {**measured, **self.published.get(metric, {})}
+
+    @property
+    def legend(self) -> tuple[str, ...]:
+        """Return codecs and published curves in the order of every legend.
+
+        First what the user ordered, then by BD-rate on the first metric (the anchor's is 0), then codecs
+        without a BD-rate, then published curves.
+        """
+        rates = {c.codec: c.headline_rate.value for c in self.against(self.metrics[0])} | {self.anchor: 0.0}
+        with_rate = sorted((rate, c) for c, rate in rates.items() if rate is not None)
+        ranked = dict.fromkeys([c for _, c in with_rate if c in self.codecs] + [*self.codecs, *self.styles])
+        chosen = [name for name in self.presentation.order if name in ranked]
+        return tuple(dict.fromkeys([*chosen, *ranked]))
+
+    def text(self, name: str) -> str:
+        """Return what figures and their captions call a codec or curve."""
+        return self.presentation.text(name)
 
 
 def summarize(
@@ -92,6 +113,7 @@ def summarize(
     *,
     anchor: str | None = None,
     order: Sequence[str] = (),
+    known: Sequence[str] = (),
     averaging: str = "per_image",
     published: Mapping[str, Mapping[str, Curve]] | None = None,
     all_anchors: bool = True,
@@ -103,7 +125,8 @@ def summarize(
     `anchor` is a measured codec or a published label; by default the first of `order` (the suite's) that
     has results. `published` curves are keyed by metric, then label. With `all_anchors`, each
     codec is compared with each other on the plotted metrics, for the page's anchor switch. Figures and page
-    alone show savings (`with_savings`).
+    alone show savings (`with_savings`). `known` are all the codecs of the results, which keep their looks
+    whatever is selected.
 
     Raises AnalysisError where there are no results, for several datasets, or an unknown anchor.
     """
@@ -143,7 +166,7 @@ def summarize(
         anchor=anchor,
         metrics=metrics,
         codecs=tuple(codecs),
-        styles=styles(codecs, names),
+        styles=looks(codecs, names, known=[*known, *order]),
         curves={m: found.curves for m, found in by_metric.items()},
         published=published,
         comparisons={m: found.comparisons for m, found in by_metric.items()},

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from benchmark.errors import StoreError, UsageError, did_you_mean
 from benchmark.metrics import METRICS
+from benchmark.report import captions
 from benchmark.report.figures import FIGURES, draw, plan
+from benchmark.report.presentation import Presentation
 from benchmark.report.summary import Summary
 from benchmark.report.tables.write import WRITERS, write_tables
 
@@ -74,7 +76,7 @@ def write_report(
     formats: Sequence[str] = (),
     data_dir: Path | None = None,
     inline_images: bool = False,
-    max_bpp: float | None = None,
+    presentation: Presentation | None = None,
     executor: Executor | None = None,
 ) -> Written:
     """Write plots/, tables/ and index.html of a summary into `folder`.
@@ -84,7 +86,7 @@ def write_report(
     Raises UsageError for an unknown format, StoreError if the folder cannot be written.
     """
     wanted = check_formats(formats)
-    summary = replace(summary, max_bpp=max_bpp)
+    summary = replace(summary, presentation=presentation or Presentation())
     plot_formats = [name for name in plan.FORMATS if name in wanted]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -115,12 +117,17 @@ def write_report(
 
 
 def _captions(folder: Path, plots: Sequence[plan.Plot], formats: Sequence[str]) -> list[Path]:
-    """Write the captions beside the pictures; return the files of both."""
+    """Write the captions beside the pictures, and all that could be said of these; return all files."""
     if not plots:
         return []
     texts = "\n\n".join(f"{plot.stem}\n{plot.caption}" for plot in plots)
+    notes = "\n\n".join("\n".join([plot.stem, *(f"- {said}" for said in plot.notes)]) for plot in plots)
     pictures = [folder / f"{plot.stem}.{suffix}" for plot in plots for suffix in formats]
-    return [*pictures, _text(folder / "captions.txt", texts + "\n")]
+    return [
+        *pictures,
+        _text(folder / "captions.txt", texts + "\n"),
+        _text(folder / captions.NOTES, notes + "\n"),
+    ]
 
 
 def _page(

@@ -52,7 +52,7 @@ def test_against_a_published_curve_nothing_is_resampled_and_that_is_said() -> No
     assert len(found.qualities) > 2
     assert np.isnan(found.low).all()
     assert np.isnan(found.high).all()
-    assert "No bands" in SAVINGS.caption(summary, ["psnr_rgb"])
+    assert "No bands" in " ".join(SAVINGS.said(summary, ["psnr_rgb"]))
     assert "No intervals: a published curve has no images to resample." in notes(summary, "psnr_rgb")
     between = summary.savings["psnr_rgb"]["jpeg"]["webp"]
     assert np.isfinite(between.low).any()

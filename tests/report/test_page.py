@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from report_small_run import EVIL, SmallRun
 
+from benchmark.report.figures.rd import rd_window
 from benchmark.report.page.html import MAX_PAGE_BYTES, embedded_json
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class TestInBrowser:
 
     def test_numbers_equal_the_tidy_parquet(self, page: Chrome, small_run: SmallRun) -> None:
         tidy = pd.read_parquet(small_run.report / "tables" / "report.parquet")
+        page.execute_script("byId('bd-details').click()")
         rows = cells(page, "bd")
         held = tidy[(tidy["kind"] == "bd") & (tidy["metric"] == "psnr_rgb") & (tidy["anchor"] == "jpeg")]
         assert {row[0] for row in rows} == set(held["codec"]) == {EVIL, "webp"}
@@ -121,7 +123,7 @@ class TestInBrowser:
         ]
 
     def test_legend_toggles(self, page: Chrome) -> None:
-        key = "[...document.querySelectorAll('#legend .key')].find(k => k.textContent.endsWith('webp'))"
+        key = "[...document.querySelectorAll('#legend .toggle')].find(k => k.textContent.endsWith('webp'))"
         curves = "document.querySelectorAll('#rd .curve').length"
         before = ask(page, curves)
         assert ask(page, f"{key}.getAttribute('aria-pressed')") == "true"
@@ -130,6 +132,81 @@ class TestInBrowser:
         assert ask(page, f"{key}.getAttribute('aria-pressed')") == "false"
         page.execute_script(f"{key}.click()")
         assert ask(page, curves) == before
+        page.execute_script("document.querySelectorAll('#legend .only')[0].click()")
+        assert ask(page, curves) == 1
+        page.execute_script("document.querySelectorAll('#legend .set')[1].click()")
+        assert ask(page, curves) == 0
+        page.execute_script("document.querySelectorAll('#legend .set')[0].click()")
+        assert ask(page, curves) == before
+
+    def test_the_page_opens_with_the_ranges_of_the_pictures_and_fits_what_is_left(
+        self, page: Chrome, small_run: SmallRun
+    ) -> None:
+        window = rd_window(small_run.summary, "psnr_rgb")
+        assert ask(page, "rdChart.home.x") == pytest.approx(window.rate)
+        assert ask(page, "rdChart.home.y") == pytest.approx(window.quality, abs=0.05)
+        page.execute_script(
+            "[...document.querySelectorAll('#legend .only')].find(b => b.ariaLabel === 'only jpeg').click()"
+        )
+        jpeg = small_run.summary.curves["psnr_rgb"]["jpeg"]
+        assert ask(page, "rdChart.home.x") == pytest.approx([0, 1.04 * jpeg.rates.max()])
+        low, high = ask(page, "rdChart.home.y")
+        pad = 0.04 * np.ptp(jpeg.qualities)
+        assert [low, high] == pytest.approx([jpeg.qualities.min() - pad, jpeg.qualities.max() + pad])
+
+    def test_a_view_is_in_the_address(self, page: Chrome, small_run: SmallRun) -> None:
+        for key, value in (("metric", "ms_ssim_rgb"), ("anchor", "webp"), ("image", "image 2.png")):
+            change = f"byId('{key}').dispatchEvent(new Event('change'))"
+            page.execute_script(f"byId('{key}').value = '{value}'; {change}")
+        page.execute_script("document.querySelectorAll('#legend .toggle')[0].click(); byId('log').click()")
+        seen = "[state.metric, state.anchor, state.image, [...state.hidden].sort(), state.log]"
+        before, address = ask(page, seen), page.current_url
+        page.get("about:blank")
+        page.get(address)
+        assert ask(page, seen) == before
+        assert ask(page, "[byId('metric').value, byId('image').value]") == ["ms_ssim_rgb", "image 2.png"]
+        page.execute_script("location.hash = '#metric=nonsense&off=nobody'")
+        page.execute_async_script("setTimeout(arguments[0], 50)")
+        assert ask(page, "[state.metric, state.image, state.hidden.size]") == ["psnr_rgb", "", 0]
+
+    def test_with_an_image_the_headline_speaks_of_it(self, page: Chrome, small_run: SmallRun) -> None:
+        page.execute_script("choose('image 2.png', false)")
+        rates = {
+            c.codec: c.per_image.table.set_index("image")["bd_rate_percent"]["image 2.png"]
+            for c in small_run.summary.against("psnr_rgb")
+            if c.per_image is not None
+        }
+        best = min(rates, key=lambda codec: rates[codec])
+        said = ask(page, "byId('headline').textContent")
+        assert said.startswith("On image 2.png alone ")
+        assert f"{best} needs {abs(rates[best]):.1f} % {'fewer' if rates[best] < 0 else 'more'} bits" in said
+
+    def test_points_are_matched_by_rate_and_by_quality(self, page: Chrome, small_run: SmallRun) -> None:
+        for key, value in (("match-a", "webp"), ("match-b", "jpeg")):
+            page.execute_script(f"byId('{key}').value = '{value}'")
+        webp, jpeg = (small_run.summary.curves["psnr_rgb"][name] for name in ("webp", "jpeg"))
+        for by, ours, theirs in (
+            ("rate", np.log(webp.rates), np.log(jpeg.rates)),
+            ("quality", webp.qualities, jpeg.qualities),
+        ):
+            page.execute_script(f"byId('match-by').value = '{by}'; drawMatching()")
+            nearest = [int(np.abs(theirs - value).argmin()) for value in ours]
+            expected = [
+                [
+                    f"{webp.rates[i] / jpeg.rates[n]:.3f}",
+                    f"{shown(webp.qualities[i] - jpeg.qualities[n], 3)} dB",
+                ]
+                for i, n in enumerate(nearest)
+            ]
+            assert [row[6:] for row in cells(page, "match")] == expected
+
+    def test_names_are_whole_and_times_on_screen(self, page: Chrome, width: int) -> None:
+        names = "[...document.querySelectorAll('#strip .name')]"
+        boxes = ask(page, f"{names}.map(n => [n.textContent, n.getBBox().x])")
+        assert {EVIL, "webp"} == {name for name, _ in boxes}
+        assert all(x >= 0 for _, x in boxes)
+        if width >= 1280:
+            assert ask(page, "(s => s.scrollWidth <= s.clientWidth)(document.querySelector('#bd .scroll'))")
 
     def test_metric_and_anchor_switch(self, page: Chrome, small_run: SmallRun) -> None:
         for key, value in (("metric", "ms_ssim_rgb"), ("anchor", "webp")):

@@ -150,7 +150,7 @@ def test_a_codec_without_a_bd_rate_is_named_below_the_time_plot(bench: Bench) ->
     asked = request.find("s", results.parent)
     summary = request.summarize_suite(asked, request.read(asked), "jpeg")
     assert set(time_points(summary, "psnr_rgb")) == {"jpeg", "webp"}
-    assert "No BD-rate, not shown: null." in TIME.caption(summary, ["psnr_rgb"])
+    assert "No BD-rate, not shown: null." in TIME.said(summary, ["psnr_rgb"])
     assert {"time", "time-wide"} <= {plot.stem for plot in plan_plots(summary)}
 
 

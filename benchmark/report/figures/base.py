@@ -9,13 +9,19 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from benchmark.metrics import shown
+from benchmark.report import captions
 from benchmark.report.summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Panel = Callable[["Axes"], None]
-"""Draws into one pair of axes."""
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes: what is drawn into it, and its title."""
+
+    title: str
+    draw: Callable[[Axes], None]
 
 
 @dataclass(frozen=True)
@@ -34,20 +40,25 @@ class Figure(ABC):
     """A figure over the metrics of a report. `title` is its heading on the page.
 
     `interactive` says that the page has a chart of its own for it; the picture of any other figure stands on
-    the page as it is, with its caption. A figure's module is imported where nothing is drawn too: only what
+    the page as it is, with its caption. `rising` says that its curves rise from left to right, so that a
+    legend may stand inside, below them. A figure's module is imported where nothing is drawn too: only what
     panels do may import the drawing library.
     """
 
     title: ClassVar[str]
     interactive: ClassVar[bool] = False
+    rising: ClassVar[bool] = False
 
     @abstractmethod
     def applies(self, summary: Summary, metric: str) -> bool:
         """Whether the results have anything to show in this metric."""
 
     @abstractmethod
-    def caption(self, summary: Summary, metrics: Sequence[str]) -> str:
-        """Say how the figure of these metrics was made, and what is doubtful or left out."""
+    def said(self, summary: Summary, metrics: Sequence[str]) -> Sequence[str]:
+        """Return sentences on how the figure of these metrics was made and what is doubtful or left out.
+
+        The most important come first: the caption has as many as three lines hold.
+        """
 
     @abstractmethod
     def variants(self, summary: Summary) -> Sequence[Variant]:
@@ -55,10 +66,14 @@ class Figure(ABC):
 
     @abstractmethod
     def panels(self, summary: Summary, metrics: Sequence[str]) -> Sequence[Panel]:
-        """Return what draws each panel of a picture of these metrics."""
+        """Return the panels of a picture of these metrics."""
+
+    def caption(self, summary: Summary, metrics: Sequence[str]) -> str:
+        """Return a caption of at most three lines."""
+        return captions.brief(self.said(summary, metrics))
 
     def height_inches(self, summary: Summary, *, wide: bool) -> float:
-        """Return a picture's height without its legend, which goes below the panels."""
+        """Return a picture's height on paper without its legend, which goes below the panels."""
         del summary, wide
         return 2.7
 
@@ -77,8 +92,11 @@ class MetricFigure(Figure):
         return [*single, Variant("-wide", shown, wide=True)] if len(shown) > 1 else single
 
     def panels(self, summary: Summary, metrics: Sequence[str]) -> list[Panel]:
-        """Return a panel for each metric."""
-        return [partial(self.draw, summary=summary, metric=metric) for metric in metrics]
+        """Return a panel for each metric, titled by it."""
+        return [
+            Panel(captions.short_label(metric), partial(self.draw, summary=summary, metric=metric))
+            for metric in metrics
+        ]
 
 
 def plotted(summary: Summary) -> list[str]:

@@ -46,24 +46,43 @@ def dense(curve: Curve, samples: int = 400) -> tuple[F64, F64]:
     return at, np.interp(at, rates[order], qualities[order])
 
 
-def rd_window(curves: Sequence[Curve], max_bpp: float | None = None) -> Window:
-    """Return the range to show: every point, unless a few curves run far beyond where most of them end.
+def rd_window(
+    curves: Sequence[Curve],
+    rate: tuple[float, float] | None = None,
+    quality: tuple[float, float] | None = None,
+) -> Window:
+    """Return the range to show: where the curves can be compared, not where a few run on alone.
 
-    Then the axis ends a little after the median of the curves' highest rates: a codec measured up to 4 bpp
-    must not squeeze those that end at 1. What lies beyond is counted in the caption. `max_bpp` overrides.
+    It ends where the first third of the curves have ended, or a little later: with those of that third, and
+    with what ends within half as much again, two thirds of the curves at least go all through it. A codec
+    measured up to 4 bpp must not squeeze those that end at 1. What lies beyond is counted in the caption.
+    `rate` and `quality` override.
     """
     ends = sorted(float(finite(curve)[0].max()) for curve in curves if len(finite(curve)[0]))
     if not ends:
-        return Window((0.0, 1.0), (20.0, 50.0))
-    median = ends[(len(ends) - 1) // 2]
-    right = max_bpp or (1.04 * ends[-1] if ends[-1] <= 1.25 * median else 1.1 * median)
-    shown = [(r, q) for r, q in (dense(curve) for curve in curves) if len(r)]
-    qualities = np.concatenate([q[r <= right] for r, q in shown])
-    if not len(qualities):
-        qualities = np.concatenate([q for _, q in shown])
-    low, high = float(qualities.min()), float(qualities.max())
+        return Window(rate or (0.0, 1.0), quality or (20.0, 50.0))
+    left, right = rate or (0.0, 1.04 * _common_end(ends))
+    return Window((left, right), quality or _qualities([dense(c) for c in curves], left, right))
+
+
+_ENDS_ALONG = 1.5
+"""What ends within so much more than the first third of the curves belongs to it."""
+
+
+def _common_end(ends: Sequence[float]) -> float:
+    """Return where the axis ends, of the sorted highest rates of all curves."""
+    third = ends[-(-len(ends) // 3) - 1]
+    return max(end for end in ends if end <= _ENDS_ALONG * third)
+
+
+def _qualities(shown: Sequence[tuple[F64, F64]], left: float, right: float) -> tuple[float, float]:
+    """Return the range of qualities of the polylines between two rates, with a margin."""
+    found = np.concatenate([q[(r >= left) & (r <= right)] for r, q in shown])
+    if not len(found):
+        found = np.concatenate([q for _, q in shown])
+    low, high = float(found.min()), float(found.max())
     pad = 0.04 * (high - low or 1.0)
-    return Window((0.0, right), (low - pad, high + pad))
+    return low - pad, high + pad
 
 
 _MIN_SHARE_SHOWN = 0.25
@@ -83,14 +102,14 @@ class SavingsView:
     in_part: tuple[str, ...]
 
 
-def savings_view(savings: Mapping[str, Savings], curves: Sequence[Curve]) -> SavingsView:
+def savings_view(savings: Mapping[str, Savings], quality: tuple[float, float]) -> SavingsView:
     """Return the range to show: the RD plot's qualities, and every rate but those far above most others.
 
     A codec that needs four times the anchor's rate must not press the others, which differ by a few
     percent, into one line. What lies beyond is named in the caption.
     """
     found = {name: s for name, s in savings.items() if len(s.qualities) > 1}
-    low, high = rd_window(curves).quality
+    low, high = quality
     qualities = np.concatenate([s.qualities for s in found.values()])
     left, right = max(low, float(qualities.min())), min(high, float(qualities.max()))
     if left >= right:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from benchmark.analysis import Comparison, Estimate
 from benchmark.arrays import F64
 from benchmark.report import captions
 from benchmark.report.figures.base import MetricFigure
-from benchmark.report.style import COLOURS
+from benchmark.report.figures.texts import wrapped
 from benchmark.report.summary import Summary
 
 if TYPE_CHECKING:
@@ -31,15 +31,16 @@ class PerImage(MetricFigure):
         """Whether any codec has per-image figures against the anchor."""
         return bool(_rows(summary, metric))
 
-    def caption(self, summary: Summary, metrics: Sequence[str]) -> str:
+    def said(self, summary: Summary, metrics: Sequence[str]) -> list[str]:
         """Say what dots, diamonds and bars are."""
         resamples = max(c.resamples for metric in metrics for c in summary.against(metric))
-        how = (
-            f"BD-rate image by image against {summary.anchor}, on {captions.title(summary)} (PCHIP; below 0: "
-            f"fewer bits). Dots: images (quantiles where there are more than {MAX_DOTS}). "
-            f"Diamond: their mean; bar: its 95 % interval, paired bootstrap, {resamples:,} resamples."
-        )
-        return " ".join([how, *captions.doubts(summary, metrics, of="images")])
+        return [
+            f"BD-rate image by image against {summary.text(summary.anchor)}, on {captions.title(summary)} "
+            "(PCHIP; below 0: fewer bits).",
+            f"Diamond: mean of the dots; bar: its 95 % interval, paired bootstrap, {resamples:,} resamples.",
+            *captions.doubts(summary, metrics, of="images"),
+            f"Dots: images (quantiles where there are more than {MAX_DOTS}).",
+        ]
 
     def draw(self, ax: Axes, summary: Summary, metric: str) -> None:
         """Draw the strips of all codecs, that with the best mean of images on top."""
@@ -47,13 +48,14 @@ class PerImage(MetricFigure):
         for y, (codec, values, mean) in enumerate(rows):
             shown = thinned(values[np.isfinite(values)])
             heights = y - 0.12 + swarm(shown, ax.bbox.width / ax.figure.dpi)
-            colour = COLOURS[summary.styles[codec].colour]
-            ax.scatter(shown, heights, s=5, color=colour, alpha=0.6, linewidth=0)
-            _draw_mean(ax, mean, y + 0.33)  # beside the dots, not over them
+            scale = summary.presentation.medium.scale
+            colour = summary.styles[codec].colour
+            ax.scatter(shown, heights, s=5 * scale**2, color=colour, alpha=0.6, linewidth=0)
+            _draw_mean(ax, mean, y + 0.33, scale)  # beside the dots, not over them
         ax.axvline(0, color="0.3", linewidth=0.8, zorder=0)
-        ax.set_yticks(range(len(rows)), [codec for codec, _, _ in rows])
+        ax.set_yticks(range(len(rows)), [wrapped(summary.text(codec), 26) for codec, _, _ in rows])
         ax.set(ylim=(len(rows) - 0.4, -0.65))
-        ax.set(xlabel=f"{captions.short_label(metric)} BD-rate against {summary.anchor} (%)")
+        ax.set(xlabel=f"{captions.short_label(metric)} BD-rate against {summary.text(summary.anchor)} (%)")
         ax.tick_params(axis="y", length=0)
         ax.grid(True, axis="x")
 
@@ -74,11 +76,12 @@ def _row(c: Comparison) -> tuple[str, F64, Estimate]:
     return c.codec, c.per_image.table["bd_rate_percent"].to_numpy(np.float64), c.per_image.rate
 
 
-def _draw_mean(ax: Axes, rate: Estimate, y: float) -> None:
+def _draw_mean(ax: Axes, rate: Estimate, y: float, scale: float) -> None:
     if rate.low is not None and rate.high is not None:
-        ax.plot([rate.low, rate.high], [y] * 2, color="black", linewidth=0.9, marker="|", markersize=3.5)
+        bar: Any = {"color": "black", "linewidth": 0.9 * scale, "marker": "|", "markersize": 3.5 * scale}
+        ax.plot([rate.low, rate.high], [y] * 2, **bar)
     if rate.value is not None:
-        ax.plot(rate.value, y, color="black", marker="D", markersize=2.6)
+        ax.plot(rate.value, y, color="black", marker="D", markersize=2.6 * scale)
 
 
 def thinned(values: F64) -> F64:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from benchmark.analysis import Estimate
 from benchmark.report import captions
 from benchmark.report.figures.base import Figure, Panel, Variant, plotted
-from benchmark.report.style import COLOURS
+from benchmark.report.figures.texts import name_marks
 from benchmark.report.summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_MAX_NAMES = 8
+"""With more marks than this their names would cover one another: a legend has them."""
 SIDES = {"encode": "Encoding", "decode": "Decoding"}
 
 
@@ -28,16 +30,16 @@ class RateTime(Figure):
         """Whether two codecs have both a BD-rate (the anchor's is 0) and times."""
         return len(time_points(summary, metric)) > 1
 
-    def caption(self, summary: Summary, metrics: Sequence[str]) -> str:
+    def said(self, summary: Summary, metrics: Sequence[str]) -> list[str]:
         """Say under what conditions times were taken, and which codecs or rows are left out."""
         (metric,) = metrics
         condition = next(iter(summary.speeds.values())).condition
-        how = (
-            f"{captions.short_label(metric)} BD-rate against {summary.anchor} over median coding time, on "
-            f"{captions.title(summary)}; {condition}. Encoding and decoding are timed apart, after a "
-            "warm-up. Horizontal bars: quartiles over images and points; vertical bars: 95 % interval of the "
-            "BD-rate."
-        )
+        anchor = summary.text(summary.anchor)
+        how = [
+            f"{captions.short_label(metric)} BD-rate against {anchor} over median coding time, on "
+            f"{captions.title(summary)}; {condition}.",
+            "Horizontal bars: quartiles over images and points; vertical: 95 % interval of the BD-rate.",
+        ]
         left_out = [f"{codec}: {s.rows_left_out}" for codec, s in summary.speeds.items() if s.rows_left_out]
         without_time = [codec for codec in summary.codecs if codec not in summary.speeds]
         shown = time_points(summary, metric)
@@ -47,7 +49,8 @@ class RateTime(Figure):
             *_listed("No comparable times", without_time),
             *_listed("No BD-rate, not shown", without_rate),
         ]
-        return " ".join([how, *said, *captions.doubts(summary, [metric])])
+        timed = "Encoding and decoding are timed apart, after a warm-up."
+        return [*how, *said, *captions.doubts(summary, [metric]), timed]
 
     def variants(self, summary: Summary) -> list[Variant]:
         """Return one picture in each width, of the first metric alone."""
@@ -58,7 +61,11 @@ class RateTime(Figure):
 
     def panels(self, summary: Summary, metrics: Sequence[str]) -> list[Panel]:
         """Return the panels of encoding and decoding."""
-        return [partial(_draw, summary=summary, metric=metric, side=s) for metric in metrics for s in SIDES]
+        return [
+            Panel(SIDES[side], partial(_draw, summary=summary, metric=metric, side=side))
+            for metric in metrics
+            for side in SIDES
+        ]
 
     def height_inches(self, summary: Summary, *, wide: bool) -> float:
         """Return the height of two panels, side by side or stacked."""
@@ -77,19 +84,37 @@ def _listed(what: str, names: Sequence[str]) -> list[str]:
 
 
 def _draw(ax: Axes, summary: Summary, metric: str, side: str) -> None:
-    """Draw one panel. Bars: quartiles of the time, interval of the rate."""
+    """Draw one panel, each mark with its name. Bars: quartiles of the time, interval of the rate."""
+    scale = summary.presentation.medium.scale
     for codec, rate in time_points(summary, metric).items():
         assert rate.value is not None
         spread, style = getattr(summary.speeds[codec], side), summary.styles[codec]
-        bar: dict[str, Any] = {"color": COLOURS[style.colour], "linewidth": 0.8, "alpha": 0.7}
+        bar: dict[str, Any] = {"color": style.colour, "linewidth": 0.8 * scale, "alpha": 0.7}
         ax.plot([spread.low, spread.high], [rate.value] * 2, **bar)
         if rate.low is not None and rate.high is not None:
             ax.plot([spread.median] * 2, [rate.low, rate.high], **bar)
-        ax.plot(spread.median, rate.value, label=codec, **style.mark(1.2))
+        ax.plot(
+            spread.median,
+            rate.value,
+            label=codec if _in_legend(summary, metric) else None,
+            **style.mark(1.2 * scale),
+        )
     _time_axis(ax)
     ax.set(xlabel=f"{SIDES[side]} time (s per megapixel)")
     ax.set(ylabel=f"{captions.short_label(metric)} BD-rate (%)")
     ax.grid(True)
+    if not _in_legend(summary, metric):
+        named = time_points(summary, metric)
+        name_marks(ax, {codec: _place(summary, codec, rate, side) for codec, rate in named.items()}, summary)
+
+
+def _in_legend(summary: Summary, metric: str) -> bool:
+    return len(time_points(summary, metric)) > _MAX_NAMES
+
+
+def _place(summary: Summary, codec: str, rate: Estimate, side: str) -> tuple[float, float]:
+    assert rate.value is not None
+    return float(getattr(summary.speeds[codec], side).median), rate.value
 
 
 def _time_axis(ax: Axes) -> None:
@@ -97,7 +122,7 @@ def _time_axis(ax: Axes) -> None:
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.xaxis.set_minor_formatter(lambda value, _: _two_or_five(ax, value))
     ax.tick_params(axis="x", which="minor", labelsize=7)
-    ax.margins(x=0.12, y=0.12)
+    ax.margins(x=0.2, y=0.12)  # room for the names
 
 
 def _two_or_five(ax: Axes, value: float) -> str:

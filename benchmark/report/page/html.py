@@ -16,7 +16,7 @@ from benchmark.report.published import library_styles
 from benchmark.report.summary import Summary
 
 MAX_PAGE_BYTES = 8_000_000
-_SCRIPTS = ("dom", "chart", "strip", "tables", "viewer", "main")
+_SCRIPTS = ("dom", "fit", "legend", "address", "matching", "chart", "strip", "tables", "viewer", "main")
 
 
 def render_page(

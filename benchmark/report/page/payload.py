@@ -15,7 +15,7 @@ from benchmark.arrays import F64
 from benchmark.metrics import METRICS
 from benchmark.report import captions
 from benchmark.report import savings as savings_module
-from benchmark.report.figures.layout import rd_window, savings_view
+from benchmark.report.figures.rd import asked_quality
 from benchmark.report.style import Style
 from benchmark.report.summary import Summary
 
@@ -41,13 +41,18 @@ def page_data(summary: Summary, library: Library, library_styles: Mapping[str, S
     more = [label for label in library_styles if label not in published]
     names = [
         n
-        for n in looks
+        for n in dict.fromkeys([*summary.legend, *looks])
         if any(n in by for by in (*summary.curves.values(), *summary.published.values(), *library.values()))
     ]
     return {
         "metrics": [_metric(summary, m) for m in summary.metrics],
         "codecs": [
-            _look(n, looks[n], point_names.get(n, "point"), n in more, _note(n, summary, library))
+            _look(n, summary.text(n), looks[n])
+            | {
+                "pointName": point_names.get(n, "point"),
+                "more": n in more,
+                "note": _note(n, summary, library),
+            }
             for n in names
         ],
         "offAtFirst": more,
@@ -56,7 +61,7 @@ def page_data(summary: Summary, library: Library, library_styles: Mapping[str, S
         "protocol": protocol(summary),
         "images": list(images),
         "imagesNote": note,
-        "windows": {m: _window(summary, m) for m in summary.metrics},
+        "axes": {m: _asked_axes(summary, m) for m in summary.metrics},
         "curves": {
             m: {n: _points(c) for n, c in _every_curve(summary, library, m).items()} for m in summary.metrics
         },
@@ -69,7 +74,6 @@ def page_data(summary: Summary, library: Library, library_styles: Mapping[str, S
             for m in summary.metrics
         },
         "savings": _savings(summary),
-        "savingsViews": _savings_views(summary),
         "savingsResamples": savings_module.RESAMPLES,
         "speeds": {
             c: {"encode": _short(s.encode.median), "decode": _short(s.decode.median)}
@@ -148,16 +152,14 @@ def _metric(summary: Summary, metric: str) -> dict[str, Any]:
     }
 
 
-def _look(name: str, style: Style, point_name: str, more: bool, note: str) -> dict[str, Any]:
+def _look(name: str, text: str, style: Style) -> dict[str, Any]:
     return {
         "name": name,
-        "color": style.colour,
+        "text": text,
+        "colour": style.colour,
+        "dash": style.dash,
         "marker": style.marker,
         "published": style.published,
-        "broken": style.broken,
-        "pointName": point_name,
-        "more": more,
-        "note": note,
     }
 
 
@@ -169,9 +171,10 @@ def _note(name: str, summary: Summary, library: Library) -> str:
     return versions[0] if versions else ""
 
 
-def _window(summary: Summary, metric: str) -> dict[str, list[float]]:
-    window = rd_window(list(summary.drawn(metric).values()))
-    return {"x": list(window.rate), "y": list(window.quality)}
+def _asked_axes(summary: Summary, metric: str) -> dict[str, list[float]]:
+    """Return the axes that the user asked for; those of the curves that are on are found on the page."""
+    found = {"x": summary.presentation.rate, "y": asked_quality(summary, metric)}
+    return {axis: list(range_) for axis, range_ in found.items() if range_ is not None}
 
 
 def _every_curve(summary: Summary, library: Library, metric: str) -> dict[str, Curve]:
@@ -265,20 +268,6 @@ def _savings(summary: Summary) -> dict[str, Any]:
         }
         for m, by_anchor in summary.savings.items()
     }
-
-
-def _savings_views(summary: Summary) -> dict[str, Any]:
-    """Return where each savings chart opens, and which codecs are beyond that range, wholly or in part."""
-    found: dict[str, dict[str, Any]] = {}
-    for metric, by_anchor in summary.savings.items():
-        drawn = list(summary.drawn(metric).values())
-        for anchor, by_codec in by_anchor.items():
-            if any(len(s.qualities) > 1 for s in by_codec.values()):
-                view = savings_view(by_codec, drawn)
-                beyond = [*view.outside, *view.in_part]
-                place = {"x": list(view.quality), "y": list(view.rate), "beyond": beyond}
-                found.setdefault(metric, {})[anchor] = place
-    return found
 
 
 def _exact(value: float) -> float | None:

@@ -3,7 +3,7 @@
 
 const CHART = { left: 62, right: 14, top: 12, bottom: 46, reach: 40 };
 
-// series: {name, color, marker, dashed, faint, bare, named, points: [{x, y, low?, high?, lines: [text]}]}
+// series: {name, look: {colour, dash, marker, published}, faint, bare, named, points: [{x, y, low?, high?, lines: [text]}]}
 class LineChart {
   constructor(host, { label, height = 420 }) {
     this.host = host;
@@ -114,7 +114,7 @@ class LineChart {
 
   line(s, { x, y }) {
     const at = s.points.map((p) => `${x(p.x).toFixed(2)} ${y(p.y).toFixed(2)}`);
-    const g = svg("g", { class: `series c${s.color}${s.dashed ? " dashed" : s.broken ? " broken" : ""}${s.faint ? " faint" : ""}` });
+    const g = svg("g", { class: `series d${s.look.dash}${s.look.published ? " dashed" : ""}${s.faint ? " faint" : ""}`, style: ownColour(s.look) });
     const sure = s.points.filter((p) => isNumber(p.low) && isNumber(p.high));
     if (sure.length > 1) {
       const up = sure.map((p) => `${x(p.x).toFixed(2)} ${y(p.high).toFixed(2)}`);
@@ -127,9 +127,9 @@ class LineChart {
 
   markers(s, { x, y }) {
     if (s.faint || s.bare) return svg("g");
-    const shape = markerPath(s.marker, 4.2);
+    const shape = markerPath(s.look.marker, 4.2);
     const names = s.named ? s.points.map((p) => this.name(s.name, x(p.x), y(p.y))) : [];
-    return svg("g", { class: `series c${s.color}${s.dashed ? " hollow" : ""}` }, names, s.points.map((p) =>
+    return svg("g", { class: `series${s.look.published ? " hollow" : ""}`, style: ownColour(s.look) }, names, s.points.map((p) =>
       svg("path", { class: "dot", d: shape, transform: `translate(${x(p.x).toFixed(2)} ${y(p.y).toFixed(2)})` })));
   }
 
@@ -185,7 +185,7 @@ class LineChart {
     this.ring.setAttribute("cx", cx);
     this.ring.setAttribute("cy", cy);
     this.ring.setAttribute("visibility", "visible");
-    this.tip.replaceChildren(el("b", { class: `c${s.color}` }, s.name), ...p.lines.map((line) => el("div", {}, line)));
+    this.tip.replaceChildren(el("b", { style: ownColour(s.look) }, s.name), ...p.lines.map((line) => el("div", {}, line)));
     this.tip.hidden = false;
     const half = this.tip.offsetWidth / 2 + 4;
     const shown = this.svg.getBoundingClientRect();

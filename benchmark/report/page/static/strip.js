@@ -12,7 +12,7 @@ class StripChart {
     new ResizeObserver(() => this.draw()).observe(host);
   }
 
-  // rows: {name, color, marker, values: [{image, value}], mean, low, high, median}
+  // rows: {name, look, values: [{image, value}], mean, low, high, median}
   show({ rows, label, selected, empty }) {
     Object.assign(this, { rows, label, selected, empty });
     this.draw();
@@ -31,7 +31,7 @@ class StripChart {
     if (!width) return;
     const narrow = width < 560;
     const each = narrow ? 68 : 54;
-    const left = narrow ? 14 : 150;
+    const left = narrow ? 14 : Math.min(0.4 * width, 24 + 7.2 * Math.max(0, ...this.rows.map((r) => r.name.length)));
     const height = this.rows.length * each + 50;
     const [a, b] = this.range();
     const x = (v) => left + ((v - a) / (b - a)) * (width - 14 - left);
@@ -49,9 +49,9 @@ class StripChart {
   }
 
   row(r, y, x, narrow, left) {
-    const g = svg("g", { class: `series c${r.color}` });
+    const g = svg("g", { class: "series", style: ownColour(r.look) });
     g.append(narrow ? svg("text", { class: "name", x: left, y: y - 20 }, r.name)
-      : svg("text", { class: "name end", x: left - 12, y: y + 4 }, r.name.length > 20 ? r.name.slice(0, 19) + "\u2026" : r.name));
+      : svg("text", { class: "name end", x: left - 12, y: y + 4 }, r.name));
     for (const [v, dy] of this.swarm(r.values, x)) {
       const chosen = v.image === this.selected;
       const dot = svg("circle", {
@@ -83,7 +83,7 @@ class StripChart {
   }
 
   say(dot, r, v) {
-    this.tip.replaceChildren(el("b", { class: `c${r.color}` }, r.name), el("div", {}, v.image), el("div", {}, `BD-rate ${percent(v.value)}`));
+    this.tip.replaceChildren(el("b", { style: ownColour(r.look) }, r.name), el("div", {}, v.image), el("div", {}, `BD-rate ${percent(v.value)}`));
     this.tip.hidden = false;
     const half = this.tip.offsetWidth / 2 + 4;
     const at = Number(dot.getAttribute("cx"));
