@@ -171,11 +171,28 @@ def bd_per_image(
 
     `decibels` tells whether qualities are in dB.
     """
-    pairs = [(anchor_rates.T, anchor_qualities.T), (test_rates.T, test_qualities.T)]
-    sides = [fronts(*pair) for pair in pairs]
-    batch = bd_batch(sides[0], sides[1])
-    doubts = [_doubts(*pair, side) for pair, side in zip(pairs, sides, strict=True)]
-    statuses = pair_statuses(doubts[0], doubts[1], batch, decibels=decibels)
+    anchor, test = ImageCurves.of(anchor_rates, anchor_qualities), ImageCurves.of(test_rates, test_qualities)
+    return bd_of_images(anchor, test, decibels=decibels)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageCurves:
+    """The curves of single images of one codec, and what is doubtful in each."""
+
+    fronts: Fronts
+    doubts: Doubts
+
+    @classmethod
+    def of(cls, rates: F64, qualities: F64) -> ImageCurves:
+        """Cut curves, [points, images] each, to their rising parts."""
+        kept = fronts(rates.T, qualities.T)
+        return cls(kept, _doubts(rates.T, qualities.T, kept))
+
+
+def bd_of_images(anchor: ImageCurves, test: ImageCurves, *, decibels: bool = True) -> PerImageBd:
+    """Return the deltas of each image's own pair of curves (see `bd_per_image`)."""
+    batch = bd_batch(anchor.fronts, test.fronts)
+    statuses = pair_statuses(anchor.doubts, test.doubts, batch, decibels=decibels)
     return PerImageBd(batch.rate_percent, batch.quality_db, batch.overlap, statuses)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.bd import Bd, bd_of_curves, bd_per_image, of_interpolation
+from benchmark.analysis.bd import Bd, bd_of_curves, bd_of_images, of_interpolation
 from benchmark.analysis.curves import Curve, check_averaging, mean_curve, weighted_means
 from benchmark.analysis.figures import (
     Comparison,
@@ -21,7 +22,8 @@ from benchmark.analysis.figures import (
 )
 from benchmark.analysis.grid import CodecGrid, codec_grids, complete, resolve
 from benchmark.analysis.intervals import FEW_IMAGES, RESAMPLES, Estimate, bootstrap, estimate
-from benchmark.analysis.pchip import bd_batch, fronts
+from benchmark.analysis.pchip import bd_batch
+from benchmark.analysis.shared import Shared
 from benchmark.analysis.status import MIXED, OF_INTERPOLATION, Status, joined
 from benchmark.arrays import F64
 from benchmark.errors import AnalysisError
@@ -61,7 +63,7 @@ def compare(
     Raises AnalysisError for names that the frames do not hold, or an unknown metric.
     """
     metric = resolve(metric)
-    options = Options(metric, rate, averaging, dataset, allow_mixed, resamples, seed)
+    options = Options(metric, rate, averaging, dataset, allow_mixed, resamples, seed, Shared())
     check_averaging(averaging, metric)
     wanted = [codec] if isinstance(anchor, Curve) or anchor_frame is not None else [codec, anchor]
     grids = codec_grids(frame, metric, rate, codecs=wanted, dataset=dataset)
@@ -108,16 +110,20 @@ def compare_grids(
     allow_mixed: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    shared: Shared | None = None,
 ) -> list[Comparison]:
     """Compare every codec of `grids` (of one metric, see `codec_grids`) with `anchor`, but not the anchor.
 
+    `shared` keeps what comparisons with several anchors have in common: one for all calls on these grids.
     Raises AnalysisError for an anchor without a grid, or an averaging that the metric does not have.
     """
     if not grids:
         return []
     first = next(iter(grids.values()))
     check_averaging(averaging, first.metric)
-    options = Options(first.metric, first.rate, averaging, first.dataset, allow_mixed, resamples, seed)
+    options = Options(
+        first.metric, first.rate, averaging, first.dataset, allow_mixed, resamples, seed, shared or Shared()
+    )
     if isinstance(anchor, Curve):
         return [_with_curve(grid, anchor, options) for grid in grids.values()]
     if anchor not in grids:
@@ -188,13 +194,11 @@ def _mean_figure(
     ours: CodecGrid, theirs: CodecGrid, curve: Curve, anchor_curve: Curve, options: Options
 ) -> MeanCurveFigure:
     found = bd_of_curves(anchor_curve, curve, decibels=ours.metric.in_decibels)
+    places = itertools.count()  # of the resamples that `figures` is called with, part by part
 
     def figures(weights: F64) -> tuple[F64, ...]:
-        sides = []
-        for grid in (theirs, ours):
-            rates, values = weighted_means(grid, weights, options.averaging)
-            sides.append(fronts(rates, grid.metric.quality(values)))
-        batch = bd_batch(*sides)
+        part = (options.averaging, options.resamples, options.seed, next(places))
+        batch = bd_batch(*(options.shared.resampled(grid, weights, part) for grid in (theirs, ours)))
         return batch.rate_percent, batch.quality_db
 
     intervals = bootstrap(figures, len(ours.images), resamples=options.resamples, seed=options.seed)
@@ -217,13 +221,8 @@ def _mean_curve_figure(found: Bd, rate: Estimate, quality: Estimate) -> MeanCurv
 
 
 def _per_image_figure(ours: CodecGrid, theirs: CodecGrid, options: Options) -> PerImageFigure:
-    found = bd_per_image(
-        theirs.rates,
-        theirs.metric.quality(theirs.values),
-        ours.rates,
-        ours.metric.quality(ours.values),
-        decibels=ours.metric.in_decibels,
-    )
+    sides = [options.shared.images(grid) for grid in (theirs, ours)]
+    found = bd_of_images(sides[0], sides[1], decibels=ours.metric.in_decibels)
     table = pd.DataFrame(
         {
             "image": list(ours.images),
@@ -262,8 +261,14 @@ def _per_image_figure(ours: CodecGrid, theirs: CodecGrid, options: Options) -> P
 def _mean_where_finite(figures: F64, weights: F64) -> F64:
     held = np.isfinite(figures)
     with np.errstate(invalid="ignore"):
-        means: F64 = (weights @ np.where(held, figures, 0)) / (weights @ held.astype(np.float64))
+        means: F64 = _sums(weights, np.where(held, figures, 0)) / _sums(weights, held.astype(np.float64))
     return means
+
+
+def _sums(weights: F64, figures: F64) -> F64:
+    """Return weights @ figures, but without threads: they would wait for each other longer than they sum."""
+    found: F64 = np.einsum("ri,i->r", weights, figures)
+    return found
 
 
 def _point_deltas(ours: CodecGrid, theirs: CodecGrid, options: Options) -> tuple[PointDelta, ...]:

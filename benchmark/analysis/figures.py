@@ -13,6 +13,7 @@ from benchmark.analysis.curves import Curve
 from benchmark.analysis.grid import Coverage
 from benchmark.analysis.interpolation import Method, MethodFigures
 from benchmark.analysis.intervals import Estimate
+from benchmark.analysis.shared import Shared
 from benchmark.analysis.status import MIXED, NOT_TO_QUOTE, OF_CURVES, Status, joined
 from benchmark.metrics.base import Metric
 
@@ -150,6 +151,7 @@ class Options:
     allow_mixed: bool
     resamples: int
     seed: int
+    shared: Shared
 
 
 def no_mean_figure(statuses: tuple[Status, ...]) -> MeanCurveFigure:

@@ -7,11 +7,13 @@ cubic pieces) over a leading batch axis, and is tested against the package to 1e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from benchmark.arrays import F64, Intp
+from benchmark.arrays import F64, Bools, Intp
 
 Counts = Intp
 
@@ -26,6 +28,28 @@ class Fronts:
     rates: F64
     qualities: F64
     counts: Counts
+
+    @cached_property
+    def log_rates(self) -> F64:
+        """Return the rates' decimal logarithms."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found: F64 = np.log10(self.rates)
+        return found
+
+    @cached_property
+    def over_quality(self) -> Interpolants:
+        """Return log rate as a function of quality: made once, however many curves it is compared with."""
+        return Interpolants.through(self.qualities, self.log_rates, self.counts)
+
+    @cached_property
+    def over_rate(self) -> Interpolants:
+        """Return quality as a function of log rate."""
+        return Interpolants.through(self.log_rates, self.qualities, self.counts)
+
+    @property
+    def nbytes(self) -> int:
+        """Return about how much memory the curves take with their interpolants."""
+        return 14 * self.rates.nbytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,14 +115,13 @@ def bd_batch(anchor: Fronts, test: Fronts) -> BatchBd:
 
     Curves with fewer than two points have no figure (NaN).
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_rates = [np.log10(side.rates) for side in (anchor, test)]
-    qualities = [anchor.qualities, test.qualities]
-    counts = [anchor.counts, test.counts]
+    sides = (anchor, test)
+    counts = [side.counts for side in sides]
+    qualities, log_rates = [side.qualities for side in sides], [side.log_rates for side in sides]
     shared = _shared(qualities, counts)
     with np.errstate(over="ignore"):
-        rate_percent = (10 ** _mean_gap(qualities, log_rates, counts, shared) - 1) * 100
-    quality_db = _mean_gap(log_rates, qualities, counts, _shared(log_rates, counts))
+        rate_percent = (10 ** _mean_gap([side.over_quality for side in sides], *shared) - 1) * 100
+    quality_db = _mean_gap([side.over_rate for side in sides], *_shared(log_rates, counts))
     low, high = shared
     return BatchBd(_finite(rate_percent), _finite(quality_db), _overlap(qualities, shared), low, high)
 
@@ -123,61 +146,79 @@ def _overlap(xs: list[F64], shared: tuple[F64, F64]) -> F64:
     return np.divide(high - low, shorter, out=np.zeros(len(low)), where=held)
 
 
-def _mean_gap(xs: list[F64], ys: list[F64], counts: list[Counts], shared: tuple[F64, F64]) -> F64:
-    """Return the mean of y_1 - y_0 over the shared range of x."""
-    low, high = shared
-    held = np.isfinite(low)
-    gap = np.full(len(low), np.nan)
-    if held.all():
-        areas = [_integrals(x, y, n, low, high) for x, y, n in zip(xs, ys, counts, strict=True)]
-        return (areas[1] - areas[0]) / (high - low)
-    areas = [
-        _integrals(x[held], y[held], n[held], low[held], high[held])
-        for x, y, n in zip(xs, ys, counts, strict=True)
-    ]
-    gap[held] = (areas[1] - areas[0]) / (high - low)[held]
+def _mean_gap(functions: Sequence[Interpolants], low: F64, high: F64) -> F64:
+    """Return the mean of the second less the first from `low` to `high`, NaN where these are."""
+    areas = [function.integrals(low, high) for function in functions]
+    gap: F64 = (areas[1] - areas[0]) / (high - low)
     return gap
 
 
-def _integrals(x: F64, y: F64, counts: Counts, low: F64, high: F64) -> F64:
-    """Integrate each curve's PCHIP interpolant from `low` to `high`; curves of one length go together."""
-    lengths = np.unique(counts)
-    if len(lengths) == 1 and lengths[0] == x.shape[1]:
-        return _integrals_of_length(x, y, low, high)
-    areas = np.empty(len(low))
-    for n in lengths:
-        rows = counts == n
-        areas[rows] = _integrals_of_length(x[rows, :n], y[rows, :n], low[rows], high[rows])
-    return areas
+@dataclass(frozen=True, eq=False)
+class Interpolants:
+    """PCHIP interpolants of a batch of curves, with their integrals: curves of one length go together."""
+
+    groups: tuple[tuple[Bools | None, Pieces], ...]
+    """Which curves, None for all of them, and their cubic pieces; curves of one point are in no group."""
+
+    @classmethod
+    def through(cls, x: F64, y: F64, counts: Counts) -> Interpolants:
+        """Return the interpolants of y over x, [curves, points] each, of which `counts` entries hold."""
+        lengths = np.unique(counts)
+        if len(lengths) == 1 and lengths[0] == x.shape[1] > 1:
+            return cls(((None, Pieces.through(x, y)),))
+        grouped = [(counts == n, n) for n in lengths if n > 1]
+        return cls(tuple((rows, Pieces.through(x[rows, :n], y[rows, :n])) for rows, n in grouped))
+
+    def integrals(self, low: F64, high: F64) -> F64:
+        """Integrate each curve's interpolant from `low` to `high`, NaN where these are."""
+        if len(self.groups) == 1 and self.groups[0][0] is None:
+            return self.groups[0][1].integrals(low, high)
+        areas = np.full(len(low), np.nan)
+        for rows, pieces in self.groups:
+            areas[rows] = pieces.integrals(low[rows], high[rows])
+        return areas
 
 
-def _integrals_of_length(x: F64, y: F64, low: F64, high: F64) -> F64:
-    x, y = np.asfortranarray(x), np.asfortranarray(y)  # many curves of few points: faster column by column
-    h = np.diff(x, axis=1)
-    m = np.diff(y, axis=1) / h
-    d = _slopes(h, m)
-    coefficients = (
-        y[:, :-1],
-        d[:, :-1] / 2,
-        (3 * m - 2 * d[:, :-1] - d[:, 1:]) / h / 3,
-        (d[:, :-1] + d[:, 1:] - 2 * m) / h**2 / 4,
-    )
-    pieces = _antiderivative(coefficients, h)
-    until_knot: F64 = np.concatenate([np.zeros((len(x), 1)), np.cumsum(pieces, axis=1)], axis=1)
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """Cubic pieces of curves of one length: knots, coefficients of the antiderivatives, sums until knots."""
 
-    def until(q: F64) -> F64:
+    x: F64
+    coefficients: tuple[F64, ...]
+    until_knot: F64
+
+    @classmethod
+    def through(cls, x: F64, y: F64) -> Pieces:
+        """Return the pieces of y over x, [curves, points] each."""
+        x, y = np.asfortranarray(x), np.asfortranarray(y)  # many curves of few points: faster by columns
+        h = np.diff(x, axis=1)
+        m = np.diff(y, axis=1) / h
+        d = _slopes(h, m)
+        coefficients = (
+            y[:, :-1],
+            d[:, :-1] / 2,
+            (3 * m - 2 * d[:, :-1] - d[:, 1:]) / h / 3,
+            (d[:, :-1] + d[:, 1:] - 2 * m) / h**2 / 4,
+        )
+        pieces = _antiderivative(coefficients, h)
+        until_knot: F64 = np.concatenate([np.zeros((len(x), 1)), np.cumsum(pieces, axis=1)], axis=1)
+        return cls(x, coefficients, until_knot)
+
+    def integrals(self, low: F64, high: F64) -> F64:
+        """Integrate from `low` to `high`, [curves] each."""
+        return self._until(high) - self._until(low)
+
+    def _until(self, q: F64) -> F64:
         # One of the two curves ends where the shared range does: most ends are knots, whose sums are known.
         for knot in (0, -1):
-            if np.array_equal(q, x[:, knot]):
-                known: F64 = until_knot[:, knot]
+            if np.array_equal(q, self.x[:, knot]):
+                known: F64 = self.until_knot[:, knot]
                 return known
-        k = np.clip((x <= q[:, None]).sum(axis=1) - 1, 0, x.shape[1] - 2)[:, None]
-        at_k = tuple(np.take_along_axis(c, k, axis=1) for c in coefficients)
-        t = q[:, None] - np.take_along_axis(x, k, axis=1)
-        area: F64 = (np.take_along_axis(until_knot, k, axis=1) + _antiderivative(at_k, t))[:, 0]
+        k = np.clip((self.x <= q[:, None]).sum(axis=1) - 1, 0, self.x.shape[1] - 2)
+        rows = np.arange(len(k))
+        at_k = tuple(c[rows, k] for c in self.coefficients)
+        area: F64 = self.until_knot[rows, k] + _antiderivative(at_k, q - self.x[rows, k])
         return area
-
-    return until(high) - until(low)
 
 
 def _antiderivative(coefficients: tuple[F64, ...], t: F64) -> F64:

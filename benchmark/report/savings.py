@@ -86,15 +86,31 @@ def _log_rates(curves: Fronts, at: F64) -> F64:
     return found
 
 
+def _bounds(resamples: F64) -> tuple[F64, F64]:
+    """Return the ends of the middle 95 % of each column, NaN where over 5 % of the resamples have no value.
+
+    At a range's end some resamples do not reach. NaNs are sorted last, so that each column's quantiles are
+    read among as many values as it has (numpy's nanquantile goes column by column, twenty times slower).
+    """
+    ranked = np.sort(resamples, axis=0)
+    counts = np.isfinite(resamples).sum(axis=0)
+    sure = counts >= LEVEL * len(resamples)
+    columns = np.arange(resamples.shape[1])
+    bounds = []
+    for tail in ((1 - LEVEL) / 2, (1 + LEVEL) / 2):
+        place = np.maximum(tail * (counts - 1), 0)
+        below = np.floor(place).astype(np.intp)
+        above = np.minimum(below + 1, np.maximum(counts - 1, 0))
+        low, high = ranked[below, columns], ranked[above, columns]
+        bounds.append(np.where(sure, low + (place - below) * (high - low), np.nan))
+    return bounds[0], bounds[1]
+
+
 def _savings(at: F64, codec: F64, anchor: F64) -> Savings:
     ratio = (10 ** (codec[: len(anchor)] - anchor) - 1) * 100
     held = np.isfinite(ratio[0])
     shown = ratio[:, held]
     low = high = np.full(int(held.sum()), np.nan)
     if len(shown) > 1:
-        sure = np.isfinite(shown[1:]).mean(axis=0) >= LEVEL  # at a range's end some resamples do not reach
-        tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-        bounds = np.full((2, shown.shape[1]), np.nan)
-        bounds[:, sure] = np.nanquantile(shown[1:][:, sure], tails, axis=0)
-        low, high = bounds
+        low, high = _bounds(shown[1:])
     return Savings(at[held], shown[0], low, high)

@@ -12,6 +12,7 @@ from benchmark.analysis import Comparison, Curve, compare_grids
 from benchmark.analysis.curves import AVERAGINGS, mean_curve
 from benchmark.analysis.grid import CodecGrid, codec_grids, complete, only_dataset
 from benchmark.analysis.intervals import RESAMPLES
+from benchmark.analysis.shared import Shared
 from benchmark.errors import AnalysisError, did_you_mean
 from benchmark.metrics import METRICS, shown
 from benchmark.report.looks import looks
@@ -215,10 +216,12 @@ def _by_metric(
     theirs = published.get(metric, {})
     whole = all_anchors and figured
     anchors = {a: theirs.get(a, a) for a in [*having, *theirs] if whole or a == anchor}
-    comparisons = {}
+    comparisons, shared = {}, Shared()
     for name, by in anchors.items():
         resamples = enough if name == anchor else min(enough, OTHER_ANCHOR_RESAMPLES)
-        found = compare_grids(grids, by, averaging=averaging, allow_mixed=allow_mixed, resamples=resamples)
+        found = compare_grids(
+            grids, by, averaging=averaging, allow_mixed=allow_mixed, resamples=resamples, shared=shared
+        )
         comparisons[name] = {c.codec: c for c in found}
     savings = {}
     if figured and with_savings:
