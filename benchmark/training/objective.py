@@ -57,19 +57,27 @@ def decode(
     Networks run in bfloat16 under `low_precision`, the entropy models in float32 always. What a step gives
     is what the parameters of the steps after it see.
     """
-    y = latents.y
-    with _autocast(x, low_precision):
-        prior = network.prior(latents.z_hat, y)
-    y_hat, bits = torch.zeros_like(y), latents.z_bits
-    for number, step in enumerate(network.steps):
-        with _autocast(x, low_precision):
-            mu, sigma = prior.params(number, y_hat)
-        rows, step_bits = rule.latents(network, step.gather(y), mu, sigma)
-        y_hat, bits = step.placed(rows, y_hat), bits + step_bits
+    y_hat, bits = quantize(network, latents, rule, low_precision=low_precision)
     with _autocast(x, low_precision):
         x_hat = network.synthesis(y_hat)
     squared_error = (x_hat - x).square().flatten(1).mean(1)
     return RateDistortion(bits / (x.shape[2] * x.shape[3]), squared_error * PEAK_SQUARED)
+
+
+def quantize(
+    network: Architecture, latents: Latents, rule: Rule, *, low_precision: bool
+) -> tuple[Tensor, Tensor]:
+    """Return y_hat, shaped like y, and all bits, [batch]."""
+    y = latents.y
+    with _autocast(y, low_precision):
+        prior = network.prior(latents.z_hat, y)
+    y_hat, bits = torch.zeros_like(y), latents.z_bits
+    for number, step in enumerate(network.steps):
+        with _autocast(y, low_precision):
+            mu, sigma = prior.params(number, y_hat)
+        rows, step_bits = rule.latents(network, step.gather(y), mu, sigma)
+        y_hat, bits = step.placed(rows, y_hat), bits + step_bits
+    return y_hat, bits
 
 
 def forward(network: Architecture, x: Tensor, rule: Rule, *, low_precision: bool) -> RateDistortion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Protocol, TypeVar
@@ -123,6 +123,10 @@ class Part:
     moves_rate: bool
 
 
+Decoded = tuple["Architecture", Tensor, Tensor]
+"""A trained network at the rates of a batch; the images, and what it decodes of them, in [0, 1]."""
+
+
 class Architecture(nn.Module, ABC):
     """A network that turns images into latents and back, and says how its latents are distributed.
 
@@ -203,6 +207,18 @@ class Architecture(nn.Module, ABC):
             raise WeightsError(
                 f"{self.name} cannot be started from a model of another lmbda: its latents cannot be rescaled"
             )
+
+    def extends(self, trained: Architecture) -> bool:
+        """Whether this network is `trained` with further parts, which `grow_from` can set."""
+        return False
+
+    def grow_from(self, trained: Architecture, decoded: Iterable[Decoded]) -> None:
+        """Take over the tensors of a network that this one extends; the rest begins with what it leaves over.
+
+        `decoded` are batches of training images as the trained network decodes them. Raises WeightsError
+        where the architecture cannot grow.
+        """
+        raise WeightsError(f"{self.name} cannot be grown from a smaller network")
 
     @classmethod
     def recognise(cls, state: Mapping[str, Tensor]) -> Config | None:

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import ClassVar, cast
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,7 +25,7 @@ from benchmark.arrays import F32, F64, U8, Intp
 from benchmark.errors import PointError
 from benchmark.learned.architectures.base import (
     Architecture,
-    Config,
+    Decoded,
     ExactParams,
     ExactPrior,
     Part,
@@ -36,12 +35,13 @@ from benchmark.learned.architectures.base import (
 from benchmark.learned.architectures.layers import (
     PATCH,
     ScaledBottleneck,
-    conv,
     deconv,
     latents_to_patches,
     patches_to_latents,
     start_from_dct,
 )
+from benchmark.learned.architectures.patch_growth import regression, take_over
+from benchmark.learned.architectures.patch_layers import Analysis, HyperAnalysis, PatchConfig, Synthesis
 from benchmark.learned.exact.chain import Chain
 from benchmark.learned.exact.grid import UNIT, activate, in_steps, scale_indices
 from benchmark.learned.exact.taps import Taps, framed
@@ -53,99 +53,6 @@ _MIDDLE_LMBDA = 0.013
 _SLOPE = 0.01
 _NEIGHBOURS = np.add.outer(np.arange(5), np.arange(5)) % 2 == 1
 """The taps of a 5x5 kernel that lie on the other colour."""
-
-
-class PatchConfig(Config):
-    """Channels and depths; groups: channels of the latents, group by group, coded in this order."""
-
-    fine: int = Field(default=96, ge=1, le=1024)
-    """Channels at 1/8."""
-    coarse: int = Field(default=192, ge=1, le=1024)
-    """Channels at 1/16."""
-    blocks: tuple[int, int] = (3, 3)
-    """Blocks at 1/8 and at 1/16."""
-    N: int = Field(default=96, ge=1, le=1024)
-    """Channels of the hyper-latents."""
-    features: int = Field(default=128, ge=1, le=1024)
-    hidden: int = Field(default=128, ge=1, le=1024)
-    """Channels of the hyper decoder's output, and of the parameter networks."""
-    groups: tuple[int, ...] = (16, 16, 32, 32, 64)
-
-
-class Block(nn.Module):
-    """x + gain * narrow(gelu(widen(depthwise 5x5 of x))), the gain linear in t."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
-        self.widen = nn.Conv2d(channels, 2 * channels, 1)
-        self.narrow = nn.Conv2d(2 * channels, channels, 1)
-        self.gain = nn.Parameter(torch.full((channels,), 0.2))
-        self.gain_slope = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Return float [batch, channels, h, w]; t is [batch or 1, 1, 1, 1]."""
-        gain = self.gain.view(1, -1, 1, 1) + t * self.gain_slope.view(1, -1, 1, 1)
-        inside = functional.gelu(self.widen(self.depthwise(x)), approximate="tanh")
-        return cast(Tensor, x + gain.to(x.dtype) * self.narrow(inside))
-
-
-class Analysis(nn.Module):
-    """RGB to latents, without the linear branch."""
-
-    def __init__(self, config: PatchConfig, latents: int) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, config.fine, 16, stride=8, padding=4)
-        self.fine = nn.ModuleList(Block(config.fine) for _ in range(config.blocks[0]))
-        self.down = nn.Conv2d(4 * config.fine, config.coarse, 1)
-        self.coarse = nn.ModuleList(Block(config.coarse) for _ in range(config.blocks[1]))
-        self.last = nn.Conv2d(config.coarse, latents, 1)
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Return float [batch, latents, height / 16, width / 16]."""
-        u = self.stem(4 * x - 2)
-        for block in self.fine:
-            u = block(u, t)
-        u = self.down(functional.pixel_unshuffle(u, 2))
-        for block in self.coarse:
-            u = block(u, t)
-        return cast(Tensor, self.last(u))
-
-
-class Synthesis(nn.Module):
-    """Latents to RGB, without the linear branch."""
-
-    def __init__(self, config: PatchConfig, latents: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(latents, config.coarse, 1)
-        self.coarse = nn.ModuleList(Block(config.coarse) for _ in range(config.blocks[1]))
-        self.up = nn.Conv2d(config.coarse, 4 * config.fine, 1)
-        self.fine = nn.ModuleList(Block(config.fine) for _ in range(config.blocks[0]))
-        self.last = nn.ConvTranspose2d(config.fine, 3, 16, stride=8, padding=4)
-
-    def forward(self, y: Tensor, t: Tensor) -> Tensor:
-        """Return float [batch, 3, height, width]."""
-        u = self.first(y)
-        for block in self.coarse:
-            u = block(u, t)
-        u = functional.pixel_shuffle(self.up(u), 2)
-        for block in self.fine:
-            u = block(u, t)
-        return cast(Tensor, self.last(u))
-
-
-class HyperAnalysis(nn.Module):
-    """Latents to hyper-latents, a quarter of the rows and columns."""
-
-    def __init__(self, config: PatchConfig, latents: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(latents, config.N, 1)
-        self.block = Block(config.N)
-        self.down = nn.Sequential(conv(config.N, config.N), nn.LeakyReLU(), conv(config.N, config.N))
-
-    def forward(self, y: Tensor, t: Tensor) -> Tensor:
-        """Return float [batch, N, h / 4, w / 4]."""
-        return cast(Tensor, self.down(self.block(self.first(y), t)))
 
 
 class GroupPrior(nn.Module):
@@ -183,6 +90,11 @@ class GroupPrior(nn.Module):
         weight = self.from_anchors.new_zeros(*self.from_anchors.shape[:2], 5, 5)
         weight[:, :, torch.from_numpy(_NEIGHBOURS)] = self.from_anchors
         return weight
+
+    def expect(self, scales: Tensor) -> None:
+        """Begin with these scales, [own], and means of 0, which the rest only modulates."""
+        self.last.weight.mul_(0.1)
+        cast(Tensor, self.last.bias)[: self.own], cast(Tensor, self.last.bias)[self.own :] = scales, 0.0
 
     def head(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Return mu and sigma, float32 [batch, own, h, w]."""
@@ -275,6 +187,30 @@ class Patch(Architecture):
     def _hyper_gain(self) -> Tensor:
         t, (slope, curve) = self._t(), self.hyper_log_gain.view(2, 1, -1, 1, 1)
         return torch.exp(t * slope + t * t * curve)
+
+    def extends(self, trained: Architecture) -> bool:
+        """Whether this network has further channel groups, and all else that `trained` has."""
+        if not isinstance(trained, Patch):
+            return False
+        had, has = trained.config.groups, self.config.groups
+        same = self.config.model_copy(update={"groups": had}) == trained.config
+        return same and len(has) > len(had) and has[: len(had)] == had
+
+    @torch.no_grad()
+    def grow_from(self, trained: Architecture, decoded: Iterable[Decoded]) -> None:
+        """Take a trained network over; the further groups begin with what it leaves (see `patch_growth`)."""
+        at = cast(Iterable[tuple[Patch, Tensor, Tensor]], decoded)
+        had, has = len(cast(Patch, trained).config.groups), self.config.groups
+        count, fresh = sum(has[had:]), self.log_gain.detach().clone()
+        new = regression(((bound.g_a.features(x, bound._t()), x, x_hat) for bound, x, x_hat in at), count)
+        take_over(self, trained)
+        self.log_gain[:, -count:] = fresh[:, -count:]
+        self.g_a.last.weight[-count:] = new.from_features.T[:, :, None, None].float()
+        self.g_a_linear.weight[-count:] = new.from_patch.T.reshape(-1, 3, PATCH, PATCH).float()
+        cast(Tensor, self.g_a_linear.bias)[-count:] = new.bias.float()
+        self.g_s_linear.weight[-count:] = new.directions.T.reshape(-1, 3, PATCH, PATCH).float()
+        for prior, scales in zip(self.priors[had:], torch.split(new.scales, list(has[had:])), strict=True):
+            cast(GroupPrior, prior).expect(scales.float())
 
     def exact_gain(self) -> F64:
         """Return float64 [M], 1 / step of each latent channel, the same bits on every machine."""
