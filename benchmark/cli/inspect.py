@@ -52,10 +52,15 @@ def _codecs() -> Iterable[Sequence[str]]:
 
     yield "CODEC", "POINT", "DEFAULT POINTS", ""
     for name, entry in CODECS.items():
-        first, *others = (f"{point:g}" for point in entry.points)
-        points = " ".join((first, *others)) if len(others) < 8 else f"{first} {others[0]} .. {others[-1]}"
-        yield name, entry.point_name, points, entry.summary
+        yield name, entry.point_name, _some([f"{point:g}" for point in entry.points]), entry.summary
     yield from ((name, "", "", f"not available: {fault}") for name, fault in CODECS.faults.items())
+
+
+def _some(points: Sequence[str]) -> str:
+    """Return points in a column's width."""
+    if not points:
+        return "of its options"
+    return " ".join(points) if len(points) <= 8 else f"{points[0]} {points[1]} .. {points[-1]}"
 
 
 def _suites() -> Iterable[Sequence[str]]:

@@ -6,10 +6,12 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter
+from pathlib import Path
 from typing import Any, cast
 
-from benchmark.codecs.base import Codec, CodecEntry
-from benchmark.errors import CodecUnavailableError, UsageError
+from benchmark.codecs.base import Codec, CodecEntry, seen_from
+from benchmark.errors import CodecUnavailableError, NeedsOptionsError, UsageError
 from benchmark.registry import Registry, load_target
 
 __all__ = ["CODECS", "CodecEntry", "codec_entry", "make_codec"]
@@ -26,6 +28,7 @@ _BUILTIN = {
     "bpg": "benchmark.codecs.bpg:BPG",
     "vtm": "benchmark.codecs.jvet:VTM",
     "hm": "benchmark.codecs.jvet:HM",
+    "compressai": "benchmark.zoo.codec:COMPRESSAI",
 }
 
 
@@ -55,11 +58,11 @@ def codec_entry(name: str) -> CodecEntry:
     return CODECS.find(name)
 
 
-def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
-    """Make the codec `name`, its default options overridden by `options`.
+def make_codec(name: str, options: Mapping[str, Any] | None = None, folder: Path = Path()) -> Codec:
+    """Make the codec `name`, its default options overridden by `options`; paths are seen from `folder`.
 
-    Raises UsageError for an unknown name or an option that the codec does not take, CodecUnavailableError
-    if its entry point, module or class cannot be imported here.
+    Raises UsageError for an unknown name or an option that the codec does not take, NeedsOptionsError where
+    one is missing, CodecUnavailableError if its entry point, module or class cannot be imported here.
     """
     entry = codec_entry(name)
     try:
@@ -69,15 +72,29 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
             f"codec {name!r} cannot be loaded from {entry.target}: {error}"
         ) from error
     given = {**entry.options, **(options or {})}
-    known = sorted(set(inspect.signature(factory).parameters) - {"name"})
+    parameters = inspect.signature(factory).parameters
+    known = sorted(set(parameters) - {"name"})
+    if needed := [option for option in known if _is_required(parameters[option]) and option not in given]:
+        raise NeedsOptionsError(
+            f"codec {name!r} needs the options {', '.join(needed)}: --option {needed[0]}=VALUE, in a suite "
+            f"options = {{ {needed[0]} = VALUE }}"
+        )
     try:
-        return factory(name=name, **given)
+        with seen_from(folder):
+            return factory(name=name, **given)
     except TypeError as error:
         problem = "; ".join(_not_an_option(option, known) for option in given if option not in known)
         raise UsageError(
             f"codec {name!r} does not take these options: {problem or error}; its options: "
             f"{', '.join(known) or 'none'}"
         ) from error
+
+
+def _is_required(parameter: Parameter) -> bool:
+    return parameter.default is Parameter.empty and parameter.kind not in (
+        Parameter.VAR_POSITIONAL,
+        Parameter.VAR_KEYWORD,
+    )
 
 
 def _not_an_option(option: str, known: Sequence[str]) -> str:

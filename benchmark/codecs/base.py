@@ -7,17 +7,29 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from benchmark.arrays import Image
 from benchmark.errors import PointError
 
-__all__ = ["Codec", "CodecEntry", "Facts", "Image", "check_number", "collect_facts", "note"]
+__all__ = [
+    "Codec",
+    "CodecEntry",
+    "Facts",
+    "Image",
+    "check_number",
+    "collect_facts",
+    "located",
+    "note",
+    "seen_from",
+]
 
 Facts = dict[str, Any]
 """What a codec says of one call beside its result, JSON-serializable (see `note`)."""
 
 _facts: ContextVar[Facts | None] = ContextVar("facts", default=None)
+_folder: ContextVar[Path] = ContextVar("folder", default=Path())
 
 
 class Codec(ABC):
@@ -32,6 +44,9 @@ class Codec(ABC):
     name: str
     """The registry name."""
 
+    points: tuple[float, ...] = ()
+    """The points that its options give it, where the registry's entry has none."""
+
     @abstractmethod
     def version(self) -> str:
         """Return what identifies the implementation: library and version, or the binary's own words.
@@ -39,6 +54,14 @@ class Codec(ABC):
         Raises CodecUnavailableError, with the remedy, where the codec cannot run on this machine.
         Results are kept per version: a changed version means that stored results are measured anew.
         """
+
+    def version_at(self, point: float) -> str:
+        """Return the version as far as it concerns `point`: rows are kept per version and point.
+
+        A codec whose points have weights of their own ends it in ", models POINT:IDENTITY" (see
+        `benchmark.versions`), so that new weights of one point are no reason to measure the others.
+        """
+        return self.version()
 
     @abstractmethod
     def check_point(self, point: float) -> None:
@@ -69,6 +92,8 @@ class CodecEntry:
     `target` is "module:Class"; `Class(name=..., **options)` makes the codec. `point_name` says what an
     operating point means ("quality", "QP", "lmbda"), `points` are the default ones in rising quality.
     Codecs of one `family` mean the same by the same point; without one, a codec is a family of its own.
+    Without `points`, the codec has those that its options give it. `code_options` are options that name code
+    or programs to run: a file that was encoded elsewhere may not give them, its reader must.
     """
 
     target: str
@@ -77,6 +102,7 @@ class CodecEntry:
     points: tuple[float, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     family: str = ""
+    code_options: tuple[str, ...] = ()
 
 
 def check_number(
@@ -113,3 +139,21 @@ def collect_facts() -> Iterator[Facts]:
         yield facts
     finally:
         _facts.reset(token)
+
+
+def located(path: str) -> Path:
+    """Return a path of an option as a file: relative ones are seen from the suite that gives the option.
+
+    Called where a codec is made; without a suite they are seen from the working directory.
+    """
+    return _folder.get() / Path(path).expanduser()
+
+
+@contextmanager
+def seen_from(folder: Path) -> Iterator[None]:
+    """Make `located` see relative paths from `folder` while the context is open."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
