@@ -24,13 +24,20 @@ def covers(recorded: str, wanted: str) -> bool:
     )
 
 
+def differ(versions: Iterable[str]) -> bool:
+    """Tell whether versions of one point are of several models or programs."""
+    return len(_distinct(versions)) > 1
+
+
 def merged(versions: Iterable[str]) -> tuple[str, ...]:
     """Return one text for versions that differ in their models alone, with all of these; sorted."""
-    found: dict[str, list[str]] = {}
-    for version in sorted(versions):
-        found.setdefault(common(version), []).append(version)
-    texts = []
-    for shared, group in found.items():
-        own = [v for v in group if not any(v != other and covers(other, v) for other in group)]
-        texts.append(_MODELS.join([shared, *filter(None, [" ".join(v.partition(_MODELS)[2] for v in own)])]))
-    return tuple(texts)
+    models: dict[str, list[str]] = {}
+    for version in _distinct(versions):
+        models.setdefault(common(version), []).append(version.partition(_MODELS)[2])
+    return tuple(_MODELS.join(filter(None, [shared, " ".join(own)])) for shared, own in models.items())
+
+
+def _distinct(versions: Iterable[str]) -> list[str]:
+    """Return the versions that no other one covers, sorted."""
+    found = sorted(set(versions))
+    return [v for v in found if not any(other != v and covers(other, v) for other in found)]

@@ -50,8 +50,8 @@ CODECS = Registry[CodecEntry](
 """Every codec known here: the table, the learned ones, then what other packages add by entry point."""
 
 
-def codec_entry(name: str) -> CodecEntry:
-    """Return the registry's entry of `name`.
+def codec_entry(name: str, folder: Path = Path()) -> CodecEntry:
+    """Return the registry's entry of `name`, or of "file.py:Class", whose path is seen from `folder`.
 
     Raises UsageError, with near names, if there is none, CodecUnavailableError if it cannot be loaded here.
     """
@@ -64,7 +64,7 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None, folder: Path
     Raises UsageError for an unknown name or an option that the codec does not take, NeedsOptionsError where
     one is missing, CodecUnavailableError if its entry point, module or class cannot be imported here.
     """
-    entry = codec_entry(name)
+    entry = codec_entry(name, folder)
     try:
         factory = cast(Callable[..., Codec], load_target(entry.target))
     except (ImportError, AttributeError, ValueError) as error:

@@ -93,7 +93,9 @@ class CodecEntry:
     operating point means ("quality", "QP", "lmbda"), `points` are the default ones in rising quality.
     Codecs of one `family` mean the same by the same point; without one, a codec is a family of its own.
     Without `points`, the codec has those that its options give it. `code_options` are options that name code
-    or programs to run: a file that was encoded elsewhere may not give them, its reader must.
+    or programs to run: a file that was encoded elsewhere may not give them, its reader must. `point_options`
+    are tables of points to files whose content the version says (see `Codec.version_at`): rows leave them
+    out, so that another file of one point is no reason to measure the others.
     """
 
     target: str
@@ -103,6 +105,7 @@ class CodecEntry:
     options: Mapping[str, Any] = field(default_factory=dict)
     family: str = ""
     code_options: tuple[str, ...] = ()
+    point_options: tuple[str, ...] = ()
 
 
 def check_number(

@@ -6,13 +6,13 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmark.codecs import codec_entry
+from benchmark.codecs import codec_entry, make_codec
 from benchmark.data.dataset import FOLDER_PREFIX, Dataset
 from benchmark.data.manifests import DATASETS, suites_folder
 from benchmark.errors import SuiteError, UsageError, did_you_mean
@@ -38,6 +38,15 @@ class Task(Asked):
     point_name: str | None = None
     codec_family: str | None = None
     """What the registry says of the codec (see Record), so that rows say it wherever they are read."""
+    folder: Path = Path()
+    """Of the suite's file: relative paths in the codec's name and options are seen from it."""
+    point_options: str = "{}"
+    """JSON object of the options that rows leave out (see `CodecEntry`)."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All options of the codec."""
+        return {**json.loads(self.codec_options), **json.loads(self.point_options)}
 
 
 @dataclass(frozen=True)
@@ -58,10 +67,10 @@ class CodecSpec:
         """The registry name."""
         return self.codec or self.name
 
-    @property
-    def options_json(self) -> str:
-        """The options as a JSON object, keys sorted."""
-        return json.dumps(self.options, sort_keys=True)
+    def options_json(self, among: Collection[str], wanted: bool) -> str:
+        """Return the options that are, or are not, among some as a JSON object, keys sorted."""
+        some = {name: value for name, value in self.options.items() if (name in among) == wanted}
+        return json.dumps(some, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -94,8 +103,11 @@ class Suite:
                 )
         return replace(self, codec=tuple(s for s in self.codec if not labels or s.name in labels))
 
-    def tasks(self, dataset: Dataset) -> list[Task]:
-        """Return every evaluation of the suite, codec by codec and, within a codec, image by image."""
+    def tasks(self, dataset: Dataset, folder: Path = Path()) -> list[Task]:
+        """Return every evaluation of the suite, codec by codec and, within a codec, image by image.
+
+        `folder` is where the suite's file is.
+        """
         shared = Task(
             self.name, dataset.name, len(dataset.images), dataset.size, "", "", "", 0.0, "", "", Path()
         )
@@ -104,7 +116,8 @@ class Suite:
                 shared,
                 codec=spec.name,
                 codec_id=spec.codec_id,
-                codec_options=spec.options_json,
+                codec_options=spec.options_json(entry.point_options, wanted=False),
+                point_options=spec.options_json(entry.point_options, wanted=True),
                 codec_family=entry.family or spec.codec_id,
                 point=float(point),
                 point_name=entry.point_name,
@@ -113,9 +126,10 @@ class Suite:
                 image_sha256=image.sha256,
                 metrics=self.metrics,
                 crop=self.crop,
+                folder=folder,
             )
             for spec in self.codec
-            for entry in [codec_entry(spec.codec_id)]
+            for entry in [codec_entry(spec.codec_id, folder)]
             for image in dataset.images
             for point in spec.points or ()
         ]
@@ -244,7 +258,8 @@ def _checked(suite: Suite, path: Path) -> Suite:
         if spec.name in labels[: number - 1]:
             raise UsageError(f"codec[{number}] name: {spec.name!r} is given twice; each label must be unique")
     specs = tuple(
-        _checked_codec(spec, f"codec[{i}] ({spec.name!r})") for i, spec in enumerate(suite.codec, 1)
+        _checked_codec(spec, f"codec[{i}] ({spec.name!r})", path.parent)
+        for i, spec in enumerate(suite.codec, 1)
     )
     _check_dataset(suite.dataset)
     return replace(suite, codec=specs)
@@ -276,14 +291,18 @@ def _check_dataset(name: str) -> None:
         raise UsageError(f"dataset: {error}") from error
 
 
-def _checked_codec(spec: CodecSpec, where: str) -> CodecSpec:
+def _checked_codec(spec: CodecSpec, where: str, folder: Path) -> CodecSpec:
     if not spec.name.strip() or not spec.name.isprintable():
         raise UsageError(f"{where} name: must be printable and not empty")
     try:
-        entry = codec_entry(spec.codec_id)
+        entry = codec_entry(spec.codec_id, folder)
+        points = spec.points
+        if points is None:
+            points = entry.points or make_codec(spec.codec_id, spec.options, folder).points
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
-    points = entry.points if spec.points is None else spec.points
+    if spec.points is None and not points:
+        raise UsageError(f"{where} points: are missing; {spec.codec_id} has no default ones")
     if not points:
         raise UsageError(f"{where} points: is empty; omit it for the default ones")
     for point in points:

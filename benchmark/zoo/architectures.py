@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -86,7 +86,7 @@ def _sizes(kind: type[nn.Module], state: Mapping[str, Tensor]) -> dict[str, Any]
     """Return the arguments of a model that fits the tensors. Raises LookupError where these are not there."""
     stages = [int(match[1]) for name in state if (match := _STAGE.fullmatch(name))]
     groups = {int(match[1]): len(state[name]) // 2 for name in state if (match := _GROUP.fullmatch(name))}
-    known = {
+    known: dict[str, Callable[[], object]] = {
         "N": lambda: len(state["g_a.0.weight" if "g_a.0.weight" in state else "g_a.0.conv1.weight"]),
         "M": lambda: len(state[f"g_a.{max(stages, default='?')}.weight"]),
         "groups": lambda: [groups[number] for number in sorted(groups)],

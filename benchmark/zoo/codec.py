@@ -36,6 +36,7 @@ COMPRESSAI = CodecEntry(
     "quality",
     (),
     code_options=("factory",),
+    point_options=("checkpoints",),
 )
 
 

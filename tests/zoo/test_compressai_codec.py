@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from harness import ROOT
 from small_models import codec_of, picture, pixels, saved, small, tensor
 
-from benchmark.codecs import make_codec
+from benchmark.analysis.grid import codec_grids
+from benchmark.cli.options import codec_options
+from benchmark.codecs import container, make_codec
 from benchmark.codecs.base import collect_facts
 from benchmark.errors import (
     BitstreamError,
@@ -21,6 +25,8 @@ from benchmark.errors import (
     UsageError,
     WeightsError,
 )
+from benchmark.images import load_image, save_png
+from benchmark.results.store import read_results
 from benchmark.zoo.architectures import architectures
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
@@ -286,3 +292,102 @@ def test_published_weights_without_a_network_are_refused_with_the_way_round(
     (tmp_path / "checkpoints").mkdir(exist_ok=True)
     saved(small("mbt2018-mean"), tmp_path / "checkpoints" / "mbt2018-mean-3-723404a8.pth.tar")
     assert codec.decode(codec.encode(picture(), 3)).shape == (64, 64, 3)
+
+
+def run_bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "benchmark", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_options_on_the_command_line(tmp_path: Path) -> None:
+    save_png(picture(), tmp_path / "in.png")
+    saved(small("mbt2018-mean"), tmp_path / "q3.pth")
+    options = ("--option", "arch=mbt2018-mean", "--option", "checkpoints.3=q3.pth")
+    done = run_bench(tmp_path, "encode", "compressai", "3", "in.png", "out.bin", *options)
+    assert done.returncode == 0, done.stderr
+    assert "bytes of compressai" in done.stdout
+    done = run_bench(tmp_path, "decode", "out.bin", "back.png")
+    assert done.returncode == 0, done.stderr
+    codec = codec_of("mbt2018-mean", tmp_path)
+    np.testing.assert_array_equal(
+        load_image(tmp_path / "back.png").pixels, codec.decode(codec.encode(picture(), 3))
+    )
+    done = run_bench(tmp_path, "encode", "compressai", "3", "in.png", "out.bin")
+    assert done.returncode == 2
+    assert "needs the options arch and checkpoints" in done.stderr
+    done = run_bench(tmp_path, "encode", "compressai", "3", "in.png", "out.bin", "--option", "arch")
+    assert done.returncode == 2
+    assert "--option arch: give KEY=VALUE" in done.stderr
+
+
+def test_options_are_read_as_toml_and_else_as_text() -> None:
+    given = ["threads=2", "arch=mbt2018", "a.0.5=x/y.pth", "a.1=z", "day=2024-01-02", "on=true", 'q="7"']
+    assert codec_options(given) == {
+        "threads": 2,
+        "arch": "mbt2018",
+        "a": {"0.5": "x/y.pth", "1": "z"},
+        "day": "2024-01-02",
+        "on": True,
+        "q": "7",
+    }
+    for wrong in (["arch"], ["=3"], ["a=1", "a=2"], ["a=1", "a.b=2"]):
+        with pytest.raises(UsageError, match=r"give KEY=VALUE|is given twice"):
+            codec_options(wrong)
+
+
+def test_a_file_that_asks_to_run_code_is_refused_until_its_reader_names_the_code(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from compressai.models import MeanScaleHyperprior\nbuild = MeanScaleHyperprior.from_state_dict\n"
+    )
+    path = saved(small("mbt2018-mean"), tmp_path / "q3.pth")
+    options = {"factory": f"{tmp_path}/mine.py:build", "checkpoints": {"3": str(path)}}
+    data = container.encode("compressai", 3, picture(), options).pack()
+    with pytest.raises(UsageError, match=r"file: asks to run factory = '.*mine\.py:build'; if you trust it"):
+        container.decode(data, None, "file")
+    image, _ = container.decode(data, None, "file", {"factory": options["factory"]})
+    assert image.shape == (64, 64, 3)
+
+
+SUITE = """
+name = "mine"
+dataset = "folder:images"
+metrics = ["psnr_rgb"]
+[[codec]]
+name = "jpeg"
+points = [50]
+[[codec]]
+name = "zoo"
+codec = "compressai"
+options = {{ arch = "mbt2018-mean", checkpoints = {{ {checkpoints} }} }}
+"""
+
+
+def test_one_changed_checkpoint_measures_its_own_point_anew(tmp_path: Path) -> None:
+    """Paths are seen from the suite's file, and the points are the checkpoints'."""
+    (tmp_path / "sub" / "images").mkdir(parents=True)
+    save_png(picture(), tmp_path / "sub" / "images" / "a.png")
+    for q in (1, 2):
+        saved(small("mbt2018-mean", seed=q), tmp_path / "sub" / f"{q}.pth")
+    suite = tmp_path / "sub" / "mine.toml"
+
+    def measured(checkpoints: str) -> str:
+        suite.write_text(SUITE.format(checkpoints=checkpoints))
+        done = run_bench(tmp_path, "run", "suite", "sub/mine.toml")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "3 measured, 0 reused, 0 failed" in measured('1 = "1.pth", 2 = "2.pth"')
+    assert "nothing to do" in measured('1 = "1.pth", 2 = "2.pth"')
+    saved(small("mbt2018-mean", seed=9), tmp_path / "sub" / "2.pth")
+    assert "1 measured, 2 reused, 0 failed" in measured('1 = "1.pth", 2 = "2.pth"')
+    (tmp_path / "sub" / "1.pth").rename(tmp_path / "sub" / "renamed.pth")
+    saved(small("mbt2018-mean", seed=4), tmp_path / "sub" / "4.pth")
+    out = measured('1 = "renamed.pth", 2 = "2.pth", 4 = "4.pth"')
+    assert "1 measured, 3 reused, 0 failed" in out
+    rows = read_results(tmp_path / "results" / "mine")
+    zoo = rows[rows["codec"] == "zoo"]
+    assert set(zoo["codec_options"]) == {'{"arch": "mbt2018-mean"}'}
+    assert zoo["codec_version"].nunique() == 3
+    grid = codec_grids(rows, "psnr_rgb", codecs=["zoo"])["zoo"]
+    assert len(set(grid.variants.flat)) == 1  # points with models of their own are one curve
