@@ -180,6 +180,7 @@ def _machine() -> Iterable[Sequence[str]]:
     import shutil
 
     from benchmark import environment
+    from benchmark.torchvision_stub import remedy
 
     facts = environment.describe()
     free_gib = shutil.disk_usage(Path.cwd()).free / 2**30
@@ -188,6 +189,8 @@ def _machine() -> Iterable[Sequence[str]]:
     yield "  python", facts["python"]
     for name, version in facts["packages"].items():
         yield f"  {name}", version or "not installed"
+    if trap := remedy():
+        yield "  note", trap
     yield "  processor", f"{facts['processor']}, {facts['cores']} cores usable"
     yield "  memory", f"{facts['memory_gib']} GiB"
     yield "  disk", f"{free_gib:.1f} GiB free here"

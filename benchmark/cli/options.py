@@ -80,5 +80,19 @@ def bench(
             help="Show the version and the commit, and exit.",
         ),
     ] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where in the code an error comes from.")
+    ] = False,
 ) -> None:
     """Measure image codecs on real images and real bitstreams, and compare them."""
+    if traceback:
+        _shown.add("traceback")
+
+
+_shown: set[str] = set()
+"""What the command line asks to be shown beyond messages."""
+
+
+def tracebacks_wanted() -> bool:
+    """Whether --traceback was given."""
+    return bool(_shown)

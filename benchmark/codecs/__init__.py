@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from benchmark.codecs.base import Codec, CodecEntry, seen_from
 from benchmark.errors import CodecUnavailableError, NeedsOptionsError, UsageError
-from benchmark.registry import Registry, load_target
+from benchmark.registry import Registry, load_target, names_file, target_sha256
+from benchmark.torchvision_stub import with_compressai_importable
 
 __all__ = ["CODECS", "CodecEntry", "codec_entry", "make_codec"]
 
@@ -29,6 +30,7 @@ _BUILTIN = {
     "vtm": "benchmark.codecs.jvet:VTM",
     "hm": "benchmark.codecs.jvet:HM",
     "compressai": "benchmark.zoo.codec:COMPRESSAI",
+    "command": "benchmark.codecs.command:COMMAND",
 }
 
 
@@ -55,7 +57,23 @@ def codec_entry(name: str, folder: Path = Path()) -> CodecEntry:
 
     Raises UsageError, with near names, if there is none, CodecUnavailableError if it cannot be loaded here.
     """
-    return CODECS.find(name)
+    if not names_file(name):
+        return CODECS.find(name)
+    found = _of_file(name, folder)
+    if isinstance(found, CodecEntry):
+        return found
+    summary = (inspect.getdoc(found) or "").split("\n")[0]
+    points = tuple(float(point) for point in getattr(found, "points", ()))
+    return CodecEntry(name, summary, getattr(found, "point_name", "point"), points)
+
+
+def _of_file(target: str, folder: Path) -> object:
+    """Return what a file of the user's defines. Raises UsageError, whatever is wrong with it."""
+    with_compressai_importable()
+    try:
+        return load_target(target, folder)
+    except Exception as error:
+        raise UsageError(f"codec {target!r} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def make_codec(name: str, options: Mapping[str, Any] | None = None, folder: Path = Path()) -> Codec:
@@ -65,6 +83,9 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None, folder: Path
     one is missing, CodecUnavailableError if its entry point, module or class cannot be imported here.
     """
     entry = codec_entry(name, folder)
+    if names_file(entry.target):
+        return _made_by_file(name, entry.target, options or {}, folder)
+    with_compressai_importable()
     try:
         factory = cast(Callable[..., Codec], load_target(entry.target))
     except (ImportError, AttributeError, ValueError) as error:
@@ -88,6 +109,17 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None, folder: Path
             f"codec {name!r} does not take these options: {problem or error}; its options: "
             f"{', '.join(known) or 'none'}"
         ) from error
+
+
+def _made_by_file(name: str, target: str, options: Mapping[str, Any], folder: Path) -> Codec:
+    """Return the codec of a file of the user's. Raises UsageError, whatever is wrong with file or options."""
+    factory = _of_file(target, folder)
+    make = cast(Callable[..., Codec], load_target("benchmark.zoo.own:own_codec"))
+    try:
+        with seen_from(folder):
+            return make(name, factory, options, target_sha256(target, folder))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"codec {name!r}: {error}") from error
 
 
 def _is_required(parameter: Parameter) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
@@ -31,6 +32,10 @@ WARM_UP_PIXELS = 64
 """Side of the crop that is coded before the clock starts, once for each codec in each process."""
 
 
+MOST_TRACEBACK = 4000
+"""How many characters of a traceback a failed row keeps, from its end."""
+
+
 @dataclass(frozen=True)
 class RunContext:
     """What all evaluations of one run share. A value that can be pickled."""
@@ -49,7 +54,8 @@ def evaluate(task: Task, context: RunContext) -> Record:
     try:
         loaded = _image(task.image_path, task.image_sha256, task.crop)
     except Exception as error:  # whatever it is, it comes before the codec, and says nothing of it
-        return Record(**row, status="failed", error=_reason(error), extra=_json({"cause": "image"}))
+        told = {"cause": "image", "traceback": _traceback(error)}
+        return Record(**row, status="failed", error=_reason(error), extra=_json(told))
     facts: Facts = {}
     try:
         with collect_facts() as facts:
@@ -57,8 +63,14 @@ def evaluate(task: Task, context: RunContext) -> Record:
     except CodecTimeoutError as error:
         return Record(**row, **_fact_columns(facts), status="timeout", error=str(error))
     except Exception as error:  # a codec's own fault, of whatever kind, must cost one row and not the run
+        facts["traceback"] = _traceback(error)
         return Record(**row, **_fact_columns(facts), status="failed", error=_reason(error))
     return Record(**row, **_fact_columns(facts), **columns, status="ok")
+
+
+def _traceback(error: Exception) -> str:
+    """Return the end of the traceback, which says where the fault is."""
+    return "".join(traceback.format_exception(error))[-MOST_TRACEBACK:]
 
 
 def _reason(error: Exception) -> str:

@@ -69,6 +69,8 @@ class Outcome:
     """The codecs that kept failing, by label, each with how often."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Of the failures: "codec: reason", or the reason alone where it is the image, to how often."""
+    tracebacks: dict[str, str] = field(default_factory=dict)
+    """Of the first failure of each reason, where there is one."""
     not_kept: Counter[str] = field(default_factory=Counter)
     """Why bitstreams and decoded images could not be kept, to how often; the rows are good all the same."""
 
@@ -138,7 +140,7 @@ def find_codecs(suite: Suite, folder: Path = Path()) -> Codecs:
     unavailable: dict[str, str] = {}
     for spec in suite.codec:
         try:
-            codec = make_codec(spec.codec_id, spec.options, folder)
+            codec = make_codec(spec.codec_id, spec.all_options, folder)
             codec.version()
             for point in spec.points or ():
                 codec.check_point(point)
@@ -231,6 +233,9 @@ def _count(outcome: Outcome, record: Record) -> None:
     else:
         outcome.failed += 1
         whose = f"{record.codec}: " if record.against_codec else ""
-        outcome.reasons[f"{whose}{(record.error or record.status).splitlines()[0]}"] += 1
+        reason = f"{whose}{(record.error or record.status).splitlines()[0]}"
+        outcome.reasons[reason] += 1
+        if told := json.loads(record.extra or "{}").get("traceback"):
+            outcome.tracebacks.setdefault(reason, told)
     if record.not_kept:
         outcome.not_kept[record.not_kept] += 1

@@ -7,12 +7,12 @@ import math
 import re
 import tomllib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmark.codecs import codec_entry, make_codec
+from benchmark.codecs import CodecEntry, codec_entry, make_codec
 from benchmark.data.dataset import FOLDER_PREFIX, Dataset
 from benchmark.data.manifests import DATASETS, suites_folder
 from benchmark.errors import SuiteError, UsageError, did_you_mean
@@ -50,6 +50,19 @@ class Task(Asked):
 
 
 @dataclass(frozen=True)
+class Command:
+    """A codec that is two command lines (see `benchmark.codecs.command`)."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    encode: tuple[str, ...]
+    decode: tuple[str, ...]
+    point: str = "point"
+    """What an operating point is called."""
+    version: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CodecSpec:
     """One [[codec]] table of a suite: a codec under a label of its own, with its points and options."""
 
@@ -61,15 +74,32 @@ class CodecSpec:
     points: tuple[float, ...] | None = None
     """The operating points; the registry's where the suite gives none."""
     options: dict[str, Any] = field(default_factory=dict)
+    command: Command | None = None
+    """Instead of `codec`: what encodes and decodes, as command lines."""
 
     @property
     def codec_id(self) -> str:
-        """The registry name."""
-        return self.codec or self.name
+        """The registry name, or "file.py:Class"."""
+        return self.codec or ("command" if self.command else self.name)
+
+    @property
+    def family(self) -> str:
+        """Of whose codecs points are the same, where the registry does not say it."""
+        return self.name if self.command else self.codec_id
+
+    def entry(self, folder: Path) -> CodecEntry:
+        """Return what is known of the codec; raises as `codec_entry`."""
+        entry = codec_entry(self.codec_id, folder)
+        return replace(entry, point_name=self.command.point) if self.command else entry
+
+    @property
+    def all_options(self) -> dict[str, Any]:
+        """The options with the command's."""
+        return {**self.options, **(asdict(self.command) if self.command else {})}
 
     def options_json(self, among: Collection[str], wanted: bool) -> str:
         """Return the options that are, or are not, among some as a JSON object, keys sorted."""
-        some = {name: value for name, value in self.options.items() if (name in among) == wanted}
+        some = {name: value for name, value in self.all_options.items() if (name in among) == wanted}
         return json.dumps(some, sort_keys=True)
 
 
@@ -118,7 +148,7 @@ class Suite:
                 codec_id=spec.codec_id,
                 codec_options=spec.options_json(entry.point_options, wanted=False),
                 point_options=spec.options_json(entry.point_options, wanted=True),
-                codec_family=entry.family or spec.codec_id,
+                codec_family=entry.family or spec.family,
                 point=float(point),
                 point_name=entry.point_name,
                 image=image.name,
@@ -129,7 +159,7 @@ class Suite:
                 folder=folder,
             )
             for spec in self.codec
-            for entry in [codec_entry(spec.codec_id, folder)]
+            for entry in [spec.entry(folder)]
             for image in dataset.images
             for point in spec.points or ()
         ]
@@ -221,7 +251,8 @@ def _explain(error: ValidationError, data: dict[str, Any]) -> list[str]:
         *parents, key = problem["loc"] or ("suite",)
         where = _where(problem["loc"], data)
         if problem["type"] == "unexpected_keyword_argument":
-            keys = [f.name for f in fields(CodecSpec if parents else Suite)]
+            table = Command if "command" in parents else CodecSpec if parents else Suite
+            keys = [f.name for f in fields(table)]
             clauses.append(f"unknown key {where}; {did_you_mean(str(key), keys)}")
         elif problem["type"] in ("missing", "missing_argument"):
             clauses.append(f"{where} is missing")
@@ -295,10 +326,12 @@ def _checked_codec(spec: CodecSpec, where: str, folder: Path) -> CodecSpec:
     if not spec.name.strip() or not spec.name.isprintable():
         raise UsageError(f"{where} name: must be printable and not empty")
     try:
-        entry = codec_entry(spec.codec_id, folder)
+        if spec.command and spec.codec:
+            raise UsageError("give codec or command, not both")
+        entry = spec.entry(folder)
         points = spec.points
         if points is None:
-            points = entry.points or make_codec(spec.codec_id, spec.options, folder).points
+            points = entry.points or make_codec(spec.codec_id, spec.all_options, folder).points
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
     if spec.points is None and not points:

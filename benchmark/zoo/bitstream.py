@@ -41,7 +41,7 @@ def pack(stream: Stream) -> bytes:
     """Return the bytes of `stream`."""
     lengths = [len(string) for string in stream.strings[:-1]]
     numbers = b"".join(varint(number) for number in (stream.width, stream.height, *lengths))
-    body = _point_bytes(stream.point) + numbers + b"".join(stream.strings)
+    body = point_bytes(stream.point) + numbers + b"".join(stream.strings)
     magic = _ONE_POINT if stream.point is None else _AT_POINT
     return (
         _FIXED.pack(
@@ -57,7 +57,7 @@ def unpack(data: bytes, strings: int) -> Stream:
     Raises BitstreamError for bytes that are too short, foreign or altered, before any entropy decoder.
     """
     magic, model_id, latents_crc, body = _checked(data)
-    point, at = _read_point(body) if magic == _AT_POINT else (None, 0)
+    point, at = read_point(body) if magic == _AT_POINT else (None, 0)
     width, at = read_varint(body, at, "width")
     height, at = read_varint(body, at, "height")
     check_size(width, height)
@@ -75,7 +75,7 @@ def unpack(data: bytes, strings: int) -> Stream:
 def read_model(data: bytes) -> tuple[bytes, float | None]:
     """Return the model id and the point of a stream, which say how to read on. Raises BitstreamError."""
     magic, model_id, _, body = _checked(data)
-    return model_id, _read_point(body)[0] if magic == _AT_POINT else None
+    return model_id, read_point(body)[0] if magic == _AT_POINT else None
 
 
 def _checked(data: bytes) -> tuple[int, bytes, int, bytes]:
@@ -92,14 +92,16 @@ def _crc(magic: int, model_id: bytes, latents_crc: int, body: bytes) -> int:
     return zlib.crc32(body, zlib.crc32(_FIXED.pack(magic, model_id, 0, latents_crc)))
 
 
-def _point_bytes(point: float | None) -> bytes:
+def point_bytes(point: float | None) -> bytes:
+    """Return a point as text behind its length; nothing for none."""
     if point is None:
         return b""
     text = repr(float(point)).removesuffix(".0").encode()
     return bytes([len(text)]) + text
 
 
-def _read_point(body: bytes) -> tuple[float, int]:
+def read_point(body: bytes) -> tuple[float, int]:
+    """Return the point that begins `body`, and where what follows begins. Raises BitstreamError."""
     end = 1 + body[0] if body else 1
     try:
         return float(body[1:end]), end
