@@ -98,7 +98,7 @@ def suite(
         progress=display.download(),
     )
     display.dataset(dataset)
-    asked = select_images(chosen.tasks(dataset, folder_of_suite), image or [])
+    asked = select_images(chosen.tasks(dataset, folder_of_suite.resolve()), image or [])
     tasks = [task for task in asked if task.codec in codecs.versions]
     folder = out / chosen.name
     some = bool(codec or image)

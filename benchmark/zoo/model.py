@@ -112,10 +112,8 @@ class Model:
 
     def _padded(self, image: Image) -> Tensor:
         height, width = image.shape[:2]
-        x = (
-            torch.from_numpy(np.ascontiguousarray(image)).to(self._device).permute(2, 0, 1)[None].float()
-            / 255
-        )
+        samples = torch.from_numpy(np.array(image)).to(self._device)  # a copy: images may be read-only
+        x = samples.permute(2, 0, 1)[None].float() / 255
         below, right = -height % self._granule, -width % self._granule
         return functional.pad(x, (0, right, 0, below), mode="replicate")
 

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache, partial
 from typing import Any
 
+import numpy as np
+
 from benchmark.codecs.base import Codec, Image
 from benchmark.errors import BitstreamError, CodecError, PointError, UsageError
 from benchmark.zoo.bitstream import point_bytes, read_point
@@ -85,8 +87,9 @@ class OwnCodec(ModelCodec):
         if self._is_model(point):
             return super().encode(image, point)
         coder = self._made(point)
+        pixels = np.array(image)  # its own, to write to: a view of read-only samples makes torch warn
         with _without_gradients():
-            stream = coder.encode(image) if self._by_point else coder.encode(image, point)
+            stream = coder.encode(pixels) if self._by_point else coder.encode(pixels, point)
         if not isinstance(stream, bytes):
             raise CodecError(f"{self.name}: encode gave a {type(stream).__name__}; it must give bytes")
         return bytes([_PLAIN_AT_POINT]) + point_bytes(point) + stream if self._by_point else stream

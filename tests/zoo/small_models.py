@@ -53,12 +53,14 @@ def picture(width: int = 64, height: int = 64) -> Image:
         190.0 * (x > y),
     ]
     noise = np.random.default_rng(3).normal(0, 4, (height, width, 3))
-    return np.clip(np.stack(planes, axis=-1) + noise, 0, 255).astype(np.uint8)
+    image = np.clip(np.stack(planes, axis=-1) + noise, 0, 255).astype(np.uint8)
+    image.setflags(write=False)  # as some of the readers of images give them
+    return image
 
 
 def tensor(image: Image) -> torch.Tensor:
     """Return [1, 3, height, width] in 0 .. 1."""
-    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    return torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def pixels(x_hat: torch.Tensor) -> Image:
