@@ -90,8 +90,9 @@ def _state_in(content: object) -> dict[str, Tensor] | None:
 
 
 def _said_of(content: object) -> str:
-    if isinstance(content, unpickling.Skipped):
-        return "a whole pickled object, which would be code to run; save its state_dict() instead"
+    held = content.values() if isinstance(content, Mapping) else (content,)
+    if any(isinstance(value, unpickling.Skipped) for value in held):
+        return "a whole pickled object, not to be had without running code; save its state_dict() instead"
     if isinstance(content, Mapping):
         return f"a dict of {', '.join(sorted(map(str, content))[:8]) or 'nothing'}"
     return f"an object of type {type(content).__name__}"
