@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.options import DataDir
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, NeedsOptionsError
 
 
 class Kind(StrEnum):
@@ -135,7 +135,7 @@ def doctor(
 ) -> None:
     """Show which codecs and datasets are usable here.
 
-    Gives versions, and how to get what is missing.
+    Gives versions, and how to get what is missing; "opt" marks codecs that need options of yours.
     """
     typer.echo("Codecs")
     _print_columns(_codec_health())
@@ -151,6 +151,8 @@ def _codec_health() -> Iterable[Sequence[str]]:
     for name in CODECS.names():
         try:
             yield "  ok", name, make_codec(name).version()
+        except NeedsOptionsError as error:
+            yield "  opt", name, str(error)
         except (BenchError, ImportError) as error:
             yield "  --", name, " ".join(str(error).split())
 

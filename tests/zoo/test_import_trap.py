@@ -34,9 +34,10 @@ def test_doctor_tells_it_if_and_only_if_a_plain_import_fails(tmp_path: Path) -> 
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     argv = [sys.executable, "-m", "benchmark", "doctor"]
     told = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    assert ("torchvision::nms does not exist" in plain.stderr) == (
-        "a plain `import compressai` fails" in told.stdout
-    )
+    fails = "torchvision::nms does not exist" in plain.stderr
+    assert fails == ("a plain `import compressai` fails" in told.stdout)
+    assert "  opt  compressai " in told.stdout
+    assert "  opt  command " in told.stdout
 
 
 def test_a_module_of_an_installed_codec_imports_compressai(tmp_path: Path) -> None:
