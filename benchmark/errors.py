@@ -35,6 +35,10 @@ class CodecUnavailableError(CodecError):
     """A codec cannot run on this machine; the message says how to get what is missing."""
 
 
+class NeedsOptionsError(CodecUnavailableError, UsageError):
+    """A codec that cannot run without options that were not given; the message says which."""
+
+
 class CodecTimeoutError(CodecError):
     """A codec ran past its time limit and was stopped."""
 

@@ -7,11 +7,18 @@ entry with `[project.entry-points."bench.metrics"] mine = "package.module:ATTRIB
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
+import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
 from typing import Generic, TypeVar
 
 from benchmark.errors import BenchError, UsageError, did_you_mean
@@ -127,13 +134,52 @@ class Registry(Generic[T]):
         return found
 
 
-def load_target(target: str) -> object:
-    """Return what "module:ATTRIBUTE" names.
+def load_target(target: str, folder: Path = Path()) -> object:
+    """Return what "module:ATTRIBUTE" or "file.py:ATTRIBUTE" names; a file's relative path begins at `folder`.
 
     Raises ImportError, AttributeError, ValueError if it is not of that form, or whatever the module raises.
     """
-    module, attribute = target.split(":")
-    return getattr(importlib.import_module(module), attribute)
+    module, attribute = target.rsplit(":", 1)
+    if names_file(target):
+        return attrgetter(attribute)(_module_of((folder / Path(module).expanduser()).resolve()))
+    return attrgetter(attribute)(importlib.import_module(module))
+
+
+def names_file(target: str) -> bool:
+    """Tell "file.py:ATTRIBUTE" from a name and from "module:ATTRIBUTE"."""
+    return target.rpartition(":")[0].endswith(".py")
+
+
+def target_sha256(target: str, folder: Path = Path()) -> str:
+    """Return the sha256 of the file in which a target is written: whoever changes it changes what it does.
+
+    Raises as `load_target` does.
+    """
+    loaded = load_target(target, folder)
+    module = inspect.getmodule(loaded) if hasattr(loaded, "__module__") else None
+    file = inspect.getsourcefile(module) if module else None
+    return hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()
+
+
+def _module_of(file: Path) -> ModuleType:
+    """Import a file by its path, once a process while it stays as it is; files beside it can be imported."""
+    if not file.is_file():
+        raise ImportError(f"{file}: no such file")
+    name = f"bench_file_{hashlib.sha256(f'{file} {file.stat().st_mtime_ns}'.encode()).hexdigest()[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def _package(point: EntryPoint) -> str:

@@ -16,6 +16,7 @@ from benchmark.arrays import F64, Bools, Intp
 from benchmark.errors import AnalysisError, UsageError, did_you_mean
 from benchmark.metrics import DEFAULT, METRICS
 from benchmark.metrics.base import IDENTICAL, Metric
+from benchmark.versions import common, differ
 
 Rate = Literal["bpp", "entropy_bpp"]
 RATES: tuple[str, ...] = get_args(Rate)
@@ -191,7 +192,7 @@ def _grid(rows: pd.DataFrame, codec: str, metric: Metric, rate: str, repeated: b
     lossless = np.zeros(shape, dtype=bool)
     lossless[point_codes, image_codes] = good & _lossless(rows, metric)
     variants = np.full(shape, -1, dtype=np.intp)
-    variants[point_codes, image_codes] = np.where(good, _variants(rows), -1)
+    variants[point_codes, image_codes] = np.where(good, _variants(rows, good), -1)
     codec_id = str(rows["codec_id"].iloc[0]) if "codec_id" in rows else codec
     sizes = np.full(len(keys), np.nan)
     sizes[image_codes[good]] = pixels[good]
@@ -259,14 +260,24 @@ def _lossless(rows: pd.DataFrame, metric: Metric) -> Bools:
     return noted
 
 
-def _variants(rows: pd.DataFrame) -> Intp:
+def _variants(rows: pd.DataFrame, good: Bools) -> Intp:
     """Return which version of the codec, with which options, measured each row: equal numbers, equal ones."""
     found = np.zeros(len(rows), dtype=np.intp)
-    for name in ("codec_version", "codec_options"):
-        if name in rows:
-            codes, values = pd.factorize(rows[name], use_na_sentinel=False)
-            found = found * len(values) + codes
+    columns = [_versions(rows, good)] if "codec_version" in rows else []
+    for column in [*columns, *(rows[name] for name in ("codec_options",) if name in rows)]:
+        codes, values = pd.factorize(column, use_na_sentinel=False)
+        found = found * len(values) + codes
     return found
+
+
+def _versions(rows: pd.DataFrame, good: Bools) -> pd.Series[Any]:
+    """Return each row's version without its point's model, unless that point has good rows of several."""
+    versions = rows["codec_version"].fillna("")
+    shared = versions.map({version: common(version) for version in versions.unique()})
+    for point, found in versions[good].groupby(rows["point"][good]).unique().items():
+        if len(found) > 1 and differ(found):
+            shared = shared.mask(rows["point"] == point, versions)
+    return shared
 
 
 def _column(rows: pd.DataFrame, name: str) -> F64:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ def main() -> None:
     try:
         build_app()()
     except BenchError as error:
+        from benchmark.cli.options import tracebacks_wanted
+
+        if tracebacks_wanted():
+            traceback.print_exc()
         print(f"bench: {error}", file=sys.stderr)
         on_request = isinstance(error, (BitstreamError, CodecUnavailableError, PointError))
         sys.exit(FAILED if isinstance(error, CodecError) and not on_request else BAD_INPUT)

@@ -27,6 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.cli.options import tracebacks_wanted
 from benchmark.errors import AnalysisError, CodecUnavailableError
 from benchmark.metrics import METRICS, shown
 from benchmark.terminal import console, fitting
@@ -253,6 +254,8 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
         say(f"{outcome.done} measured, {outcome.reused} reused, {outcome.failed} failed; results in {folder}")
     for reason, count in outcome.reasons.most_common(10):
         warn(f"{count} x {reason}")
+        if tracebacks_wanted() and reason in outcome.tracebacks:
+            err.print(escape(outcome.tracebacks[reason]))
     for reason, count in outcome.not_kept.most_common(10):
         warn(f"{count} x measured but not kept: {reason}; rerun with --keep to try again")
     for label, reason in outcome.dropped.items():

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.options import DataDir
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, NeedsOptionsError
 
 
 class Kind(StrEnum):
@@ -52,10 +52,15 @@ def _codecs() -> Iterable[Sequence[str]]:
 
     yield "CODEC", "POINT", "DEFAULT POINTS", ""
     for name, entry in CODECS.items():
-        first, *others = (f"{point:g}" for point in entry.points)
-        points = " ".join((first, *others)) if len(others) < 8 else f"{first} {others[0]} .. {others[-1]}"
-        yield name, entry.point_name, points, entry.summary
+        yield name, entry.point_name, _some([f"{point:g}" for point in entry.points]), entry.summary
     yield from ((name, "", "", f"not available: {fault}") for name, fault in CODECS.faults.items())
+
+
+def _some(points: Sequence[str]) -> str:
+    """Return points in a column's width."""
+    if not points:
+        return "of its options"
+    return " ".join(points) if len(points) <= 8 else f"{points[0]} {points[1]} .. {points[-1]}"
 
 
 def _suites() -> Iterable[Sequence[str]]:
@@ -130,7 +135,7 @@ def doctor(
 ) -> None:
     """Show which codecs and datasets are usable here.
 
-    Gives versions, and how to get what is missing.
+    Gives versions, and how to get what is missing; "opt" marks codecs that need options of yours.
     """
     typer.echo("Codecs")
     _print_columns(_codec_health())
@@ -146,6 +151,8 @@ def _codec_health() -> Iterable[Sequence[str]]:
     for name in CODECS.names():
         try:
             yield "  ok", name, make_codec(name).version()
+        except NeedsOptionsError as error:
+            yield "  opt", name, str(error)
         except (BenchError, ImportError) as error:
             yield "  --", name, " ".join(str(error).split())
 
@@ -175,6 +182,7 @@ def _machine() -> Iterable[Sequence[str]]:
     import shutil
 
     from benchmark import environment
+    from benchmark.torchvision_stub import remedy
 
     facts = environment.describe()
     free_gib = shutil.disk_usage(Path.cwd()).free / 2**30
@@ -183,6 +191,8 @@ def _machine() -> Iterable[Sequence[str]]:
     yield "  python", facts["python"]
     for name, version in facts["packages"].items():
         yield f"  {name}", version or "not installed"
+    if trap := remedy():
+        yield "  note", trap
     yield "  processor", f"{facts['processor']}, {facts['cores']} cores usable"
     yield "  memory", f"{facts['memory_gib']} GiB"
     yield "  disk", f"{free_gib:.1f} GiB free here"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 from uuid import uuid4
 
 import typer
 
 from benchmark.cli import FAILED
-from benchmark.cli.options import DataDir
+from benchmark.cli.options import CodecOptions, DataDir, codec_options
 from benchmark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,17 +87,19 @@ def suite(
         )
     whole = load_suite(name)
     chosen = whole.only(codec or [])
-    codecs = runner.find_codecs(chosen)
+    folder_of_suite = suite_file(name).parent
+    codecs = runner.find_codecs(chosen, folder_of_suite)
     display.unavailable(codecs.unavailable, fatal=strict or bool(codec))
     dataset = find_dataset(
         whole.dataset,
         data_dir,
-        base=suite_file(name).parent,
+        base=folder_of_suite,
         allow_partial=allow_partial,
         progress=display.download(),
     )
     display.dataset(dataset)
-    tasks = [t for t in select_images(chosen.tasks(dataset), image or []) if t.codec in codecs.versions]
+    asked = select_images(chosen.tasks(dataset, folder_of_suite.resolve()), image or [])
+    tasks = [task for task in asked if task.codec in codecs.versions]
     folder = out / chosen.name
     some = bool(codec or image)
     if fresh and not some and (aside := set_aside(folder)):
@@ -154,6 +157,7 @@ def encode(
     max_bytes: Annotated[
         int | None, typer.Option(help="Search the point of the largest bitstream of at most so many bytes.")
     ] = None,
+    option: CodecOptions = None,
 ) -> None:
     """Encode an image into a file that names its codec, at a point or at the one that meets a target."""
     from benchmark.codecs import container
@@ -163,11 +167,12 @@ def encode(
     point, source, target = _arguments(
         arguments, [name for name, wanted in targets.items() if wanted is not None]
     )
+    options = codec_options(option)
     loaded = load_image(source)
     if point is None:
-        stream = _search(codec, loaded.pixels, bpp, psnr, max_bytes)
+        stream = _search(codec, options, loaded.pixels, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
     else:
-        stream = container.encode(codec, point, loaded.pixels)
+        stream = container.encode(codec, point, loaded.pixels, options)
     data = stream.pack()
     container.write_file(target, data)
     for conversion in loaded.conversions:
@@ -200,7 +205,13 @@ def _arguments(arguments: list[str], targets: list[str]) -> tuple[float | None, 
 
 
 def _search(
-    name: str, image: Image, bpp: float | None, psnr: float | None, max_bytes: int | None
+    name: str,
+    options: Mapping[str, Any],
+    image: Image,
+    *,
+    bpp: float | None,
+    psnr: float | None,
+    max_bytes: int | None,
 ) -> Container:
     from benchmark.cli import display
     from benchmark.codecs import codec_entry, make_codec
@@ -214,15 +225,17 @@ def _search(
         wanted = target.Psnr(psnr)
     else:
         wanted = target.MaxBytes(cast(int, max_bytes))
-    codec, entry = make_codec(name), codec_entry(name)
+    codec, entry = make_codec(name, options), codec_entry(name)
     codec.version()
     with display.bars() as bars:
         task = bars.add_task("probes", total=target.MOST_PROBES)
-        best = target.search(codec, entry.points, image, wanted, lambda probe: bars.advance(task))
+        best = target.search(
+            codec, entry.points or codec.points, image, wanted, lambda probe: bars.advance(task)
+        )
         bars.update(task, completed=target.MOST_PROBES)
     reached = f"{wanted.what} {wanted.figure(best):.6g}"
     typer.echo(f"{entry.point_name} {best.point:g}: {reached}; asked for {wanted.wanted:g}")
-    return Container(name, {}, best.point, best.stream)
+    return Container(name, options, best.point, best.stream)
 
 
 def decode(
@@ -231,6 +244,7 @@ def decode(
     codec: Annotated[
         str | None, typer.Option(help="IN is a bare stream of this codec, as --keep writes.")
     ] = None,
+    option: CodecOptions = None,
 ) -> None:
     """Decode a file of `bench encode`, or a bare bitstream, to PNG."""
     from benchmark.codecs import container
@@ -238,6 +252,6 @@ def decode(
 
     if target.suffix.lower() != ".png":
         raise UsageError(f"{target}: what is written is PNG; give a name that ends in .png")
-    image, name = container.decode(container.read_file(source), codec, str(source))
+    image, name = container.decode(container.read_file(source), codec, str(source), codec_options(option))
     save_png(image, target)
     typer.echo(f"{target}: {image.shape[1]}x{image.shape[0]}, decoded by {name}")

@@ -6,11 +6,14 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter
+from pathlib import Path
 from typing import Any, cast
 
-from benchmark.codecs.base import Codec, CodecEntry
-from benchmark.errors import CodecUnavailableError, UsageError
-from benchmark.registry import Registry, load_target
+from benchmark.codecs.base import Codec, CodecEntry, seen_from
+from benchmark.errors import CodecUnavailableError, NeedsOptionsError, UsageError
+from benchmark.registry import Registry, load_target, names_file, target_sha256
+from benchmark.torchvision_stub import with_compressai_importable
 
 __all__ = ["CODECS", "CodecEntry", "codec_entry", "make_codec"]
 
@@ -26,6 +29,8 @@ _BUILTIN = {
     "bpg": "benchmark.codecs.bpg:BPG",
     "vtm": "benchmark.codecs.jvet:VTM",
     "hm": "benchmark.codecs.jvet:HM",
+    "compressai": "benchmark.zoo.codec:COMPRESSAI",
+    "command": "benchmark.codecs.command:COMMAND",
 }
 
 
@@ -47,21 +52,40 @@ CODECS = Registry[CodecEntry](
 """Every codec known here: the table, the learned ones, then what other packages add by entry point."""
 
 
-def codec_entry(name: str) -> CodecEntry:
-    """Return the registry's entry of `name`.
+def codec_entry(name: str, folder: Path = Path()) -> CodecEntry:
+    """Return the registry's entry of `name`, or of "file.py:Class", whose path is seen from `folder`.
 
     Raises UsageError, with near names, if there is none, CodecUnavailableError if it cannot be loaded here.
     """
-    return CODECS.find(name)
+    if not names_file(name):
+        return CODECS.find(name)
+    found = _of_file(name, folder)
+    if isinstance(found, CodecEntry):
+        return found
+    summary = (inspect.getdoc(found) or "").split("\n")[0]
+    points = tuple(float(point) for point in getattr(found, "points", ()))
+    return CodecEntry(name, summary, getattr(found, "point_name", "point"), points)
 
 
-def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
-    """Make the codec `name`, its default options overridden by `options`.
+def _of_file(target: str, folder: Path) -> object:
+    """Return what a file of the user's defines. Raises UsageError, whatever is wrong with it."""
+    with_compressai_importable()
+    try:
+        return load_target(target, folder)
+    except Exception as error:
+        raise UsageError(f"codec {target!r} cannot be loaded: {type(error).__name__}: {error}") from error
 
-    Raises UsageError for an unknown name or an option that the codec does not take, CodecUnavailableError
-    if its entry point, module or class cannot be imported here.
+
+def make_codec(name: str, options: Mapping[str, Any] | None = None, folder: Path = Path()) -> Codec:
+    """Make the codec `name`, its default options overridden by `options`; paths are seen from `folder`.
+
+    Raises UsageError for an unknown name or an option that the codec does not take, NeedsOptionsError where
+    one is missing, CodecUnavailableError if its entry point, module or class cannot be imported here.
     """
-    entry = codec_entry(name)
+    entry = codec_entry(name, folder)
+    if names_file(entry.target):
+        return _made_by_file(name, entry.target, options or {}, folder)
+    with_compressai_importable()
     try:
         factory = cast(Callable[..., Codec], load_target(entry.target))
     except (ImportError, AttributeError, ValueError) as error:
@@ -69,15 +93,40 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
             f"codec {name!r} cannot be loaded from {entry.target}: {error}"
         ) from error
     given = {**entry.options, **(options or {})}
-    known = sorted(set(inspect.signature(factory).parameters) - {"name"})
+    parameters = inspect.signature(factory).parameters
+    known = sorted(set(parameters) - {"name"})
+    if needed := [option for option in known if _is_required(parameters[option]) and option not in given]:
+        raise NeedsOptionsError(
+            f"codec {name!r} needs the options {', '.join(needed)}: --option {needed[0]}=VALUE, in a suite "
+            f"options = {{ {needed[0]} = VALUE }}"
+        )
     try:
-        return factory(name=name, **given)
+        with seen_from(folder):
+            return factory(name=name, **given)
     except TypeError as error:
         problem = "; ".join(_not_an_option(option, known) for option in given if option not in known)
         raise UsageError(
             f"codec {name!r} does not take these options: {problem or error}; its options: "
             f"{', '.join(known) or 'none'}"
         ) from error
+
+
+def _made_by_file(name: str, target: str, options: Mapping[str, Any], folder: Path) -> Codec:
+    """Return the codec of a file of the user's. Raises UsageError, whatever is wrong with file or options."""
+    factory = _of_file(target, folder)
+    make = cast(Callable[..., Codec], load_target("benchmark.zoo.own:own_codec"))
+    try:
+        with seen_from(folder):
+            return make(name, factory, options, target_sha256(target, folder))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"codec {name!r}: {error}") from error
+
+
+def _is_required(parameter: Parameter) -> bool:
+    return parameter.default is Parameter.empty and parameter.kind not in (
+        Parameter.VAR_POSITIONAL,
+        Parameter.VAR_KEYWORD,
+    )
 
 
 def _not_an_option(option: str, known: Sequence[str]) -> str:

@@ -7,17 +7,29 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from benchmark.arrays import Image
 from benchmark.errors import PointError
 
-__all__ = ["Codec", "CodecEntry", "Facts", "Image", "check_number", "collect_facts", "note"]
+__all__ = [
+    "Codec",
+    "CodecEntry",
+    "Facts",
+    "Image",
+    "check_number",
+    "collect_facts",
+    "located",
+    "note",
+    "seen_from",
+]
 
 Facts = dict[str, Any]
 """What a codec says of one call beside its result, JSON-serializable (see `note`)."""
 
 _facts: ContextVar[Facts | None] = ContextVar("facts", default=None)
+_folder: ContextVar[Path] = ContextVar("folder", default=Path())
 
 
 class Codec(ABC):
@@ -32,6 +44,9 @@ class Codec(ABC):
     name: str
     """The registry name."""
 
+    points: tuple[float, ...] = ()
+    """The points that its options give it, where the registry's entry has none."""
+
     @abstractmethod
     def version(self) -> str:
         """Return what identifies the implementation: library and version, or the binary's own words.
@@ -39,6 +54,14 @@ class Codec(ABC):
         Raises CodecUnavailableError, with the remedy, where the codec cannot run on this machine.
         Results are kept per version: a changed version means that stored results are measured anew.
         """
+
+    def version_at(self, point: float) -> str:
+        """Return the version as far as it concerns `point`: rows are kept per version and point.
+
+        A codec whose points have weights of their own ends it in ", models POINT:IDENTITY" (see
+        `benchmark.versions`), so that new weights of one point are no reason to measure the others.
+        """
+        return self.version()
 
     @abstractmethod
     def check_point(self, point: float) -> None:
@@ -71,6 +94,10 @@ class CodecEntry:
     Codecs of one `family` mean the same by the same point; without one, a codec is a family of its own.
     `kin` is for figures: what the codec is a variant of (codecs of one first word share a hue, those of one
     text a shade) and how it quantizes (codecs of one text share a dash); None: the codec's name, and nothing.
+    Without `points`, the codec has those that its options give it. `code_options` are options that name code
+    or programs to run: a file that was encoded elsewhere may not give them, its reader must. `point_options`
+    are tables of points to files whose content the version says (see `Codec.version_at`): rows leave them
+    out, so that another file of one point is no reason to measure the others.
     """
 
     target: str
@@ -80,6 +107,8 @@ class CodecEntry:
     options: Mapping[str, Any] = field(default_factory=dict)
     family: str = ""
     kin: tuple[str, str] | None = None
+    code_options: tuple[str, ...] = ()
+    point_options: tuple[str, ...] = ()
 
 
 def check_number(
@@ -116,3 +145,21 @@ def collect_facts() -> Iterator[Facts]:
         yield facts
     finally:
         _facts.reset(token)
+
+
+def located(path: str) -> Path:
+    """Return a path of an option as a file: relative ones are seen from the suite that gives the option.
+
+    Called where a codec is made; without a suite they are seen from the working directory.
+    """
+    return _folder.get() / Path(path).expanduser()
+
+
+@contextmanager
+def seen_from(folder: Path) -> Iterator[None]:
+    """Make `located` see relative paths from `folder` while the context is open."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.arrays import Image
-from benchmark.codecs import make_codec
+from benchmark.codecs import codec_entry, make_codec
 from benchmark.errors import BitstreamError, UsageError
 from benchmark.files import write_atomically
+from benchmark.registry import names_file
 
 MAGIC = b"\x89BENCH\r\n"
 MAX_HEADER_BYTES = 1 << 16
@@ -61,32 +62,52 @@ class Container:
         return Container(name, options, point, data[end:])
 
 
-def encode(codec_name: str, point: float, image: Image) -> Container:
+def encode(
+    codec_name: str, point: float, image: Image, options: Mapping[str, Any] | None = None
+) -> Container:
     """Encode `image`. Raises UsageError, PointError or CodecError, as the codec does."""
-    codec = make_codec(codec_name)
+    codec = make_codec(codec_name, options)
     codec.version()  # says what is missing if the codec cannot run here
     codec.check_point(point)
     codec.prepare(point)
-    return Container(codec_name, {}, point, codec.encode(image, point))
+    return Container(codec_name, options or {}, point, codec.encode(image, point))
 
 
-def decode(data: bytes, codec_name: str | None, source: str) -> tuple[Image, str]:
-    """Return the image and the codec's name; with `codec_name`, `data` is that codec's bare bitstream.
+def decode(
+    data: bytes, codec_name: str | None, source: str, options: Mapping[str, Any] | None = None
+) -> tuple[Image, str]:
+    """Return the image and the codec's name; with `codec_name`, `data` may be that codec's bare bitstream.
 
-    Raises BitstreamError, naming `source`, for bytes that are none.
+    `options` take the place of those that the file names. Raises BitstreamError, naming `source`, for bytes
+    that are none, UsageError for a file that names code to run which its reader did not name.
     """
-    options: Mapping[str, Any] = {}
-    if codec_name is None:
+    if codec_name is None or data.startswith(MAGIC):
         held = Container.unpack(data, source)
-        codec_name, options, data = held.codec, held.options, held.payload
-    elif data.startswith(MAGIC):
-        raise UsageError(f"{source}: names its codec itself; omit --codec")
+        _check_trusted(held, codec_name, options or {}, source)
+        codec_name, options, data = held.codec, {**held.options, **(options or {})}, held.payload
     codec = make_codec(codec_name, options)
     codec.version()
     try:
         return codec.decode(data), codec_name
     except BitstreamError as error:
         raise BitstreamError(f"{source}: {error}") from error
+
+
+def _check_trusted(held: Container, codec_name: str | None, options: Mapping[str, Any], source: str) -> None:
+    """Raise UsageError unless the reader names the code that a file, perhaps a stranger's, asks for."""
+    is_code = names_file(held.codec)
+    if codec_name is not None and not (is_code and codec_name == held.codec):
+        raise UsageError(f"{source}: names its codec itself, {held.codec}; omit --codec")
+    if is_code and codec_name is None:
+        raise UsageError(
+            f"{source}: its codec is a program, {held.codec}; if you trust it give --codec {held.codec}"
+        )
+    for option in codec_entry(held.codec).code_options:
+        if option in held.options and option not in options:
+            raise UsageError(
+                f"{source}: asks to run {option} = {held.options[option]!r}; if you trust it give the option "
+                f"yourself: --option {option}=..."
+            )
 
 
 def read_file(path: Path) -> bytes:

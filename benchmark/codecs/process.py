@@ -13,7 +13,6 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import PIL.Image
@@ -51,11 +50,11 @@ class SubprocessCodec(Codec):
     that runs these codecs.
     """
 
-    encoder: ClassVar[Program]
-    decoder: ClassVar[Program]
-    source_name: ClassVar[str] = "source.ppm"
-    stream_name: ClassVar[str]
-    decoded_name: ClassVar[str] = "decoded.ppm"
+    encoder: Program
+    decoder: Program
+    source_name: str = "source.ppm"
+    stream_name: str
+    decoded_name: str = "decoded.ppm"
 
     def __init__(self, name: str, timeout_seconds: float = 3600.0) -> None:
         if not timeout_seconds > 0:

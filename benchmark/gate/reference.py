@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from benchmark.errors import AnalysisError, StoreError
 from benchmark.gate.findings import find_vanished, pair_rows
 from benchmark.results.plan import read_planned
 from benchmark.results.store import TABLE, read_results, table_schema
+from benchmark.versions import common, differ, merged
 
 PROVENANCE = "reference.json"
 MAX_BYTES = 5 << 20
@@ -153,9 +155,16 @@ def _removed(frame: pd.DataFrame, record: Path) -> str:
 
 
 def _mixed_versions(frame: pd.DataFrame, suite: str) -> str | None:
-    for column, what in (("codec_version", "versions"), ("codec_options", "options")):
-        for codec, values in frame.groupby("codec", sort=True)[column]:
-            if values.nunique() > 1:
+    # Points may have models of their own, so that the versions of a codec are compared by what they share,
+    # and those of each point in full.
+    shared = frame.assign(codec_version=frame["codec_version"].map(common))
+    for rows_of, keys, column, what, differs in (
+        (shared, ["codec"], "codec_version", "versions", _several),
+        (frame, ["codec", "point"], "codec_version", "versions", differ),
+        (frame, ["codec"], "codec_options", "options", _several),
+    ):
+        for (codec, *_), values in rows_of.groupby(keys, sort=True)[column]:
+            if differs(values.unique().tolist()):
                 found = "; ".join(
                     f"{rows} rows of {value!r}" for value, rows in values.value_counts().items()
                 )
@@ -166,6 +175,10 @@ def _mixed_versions(frame: pd.DataFrame, suite: str) -> str | None:
     return None
 
 
+def _several(values: Sequence[str]) -> bool:
+    return len(values) > 1
+
+
 def _provenance(frame: pd.DataFrame, suite: str, message: str) -> dict[str, object]:
     environments = [json.loads(text) for text in frame["environment"].unique()]
     return {
@@ -174,7 +187,10 @@ def _provenance(frame: pd.DataFrame, suite: str, message: str) -> dict[str, obje
         "promoted_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "rows": len(frame),
         "images": int(frame["image"].nunique()),
-        "codecs": {str(c): str(v) for c, v in frame.groupby("codec")["codec_version"].last().items()},
+        "codecs": {
+            str(codec): " or ".join(merged(versions))
+            for codec, versions in frame.groupby("codec")["codec_version"].unique().items()
+        },
         "commits": sorted({str(e.get("commit") or "unknown") for e in environments}),
         "machines": sorted(str(m) for m in frame["machine"].unique()),
         "run_ids": sorted(str(r) for r in frame["run_id"].unique()),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.arrays import Image
-from benchmark.codecs.base import Codec, note
+from benchmark.codecs.base import Codec, located, note
 from benchmark.errors import BitstreamError, CodecUnavailableError, PointError, UsageError, WeightsError
 from benchmark.learned.coding import bitstream
 from benchmark.learned.weights import (
@@ -49,7 +49,7 @@ class LearnedCodec(Codec):
         self._refine = refine
         self._variant = variant
         self._quantizer = quantizer
-        self._weights = Path(weights) if weights is not None else None
+        self._weights = located(str(weights)) if weights is not None else None
 
     @property
     def _folder(self) -> Path:
@@ -60,7 +60,14 @@ class LearnedCodec(Codec):
 
         New weights or settings are a new version, so that no row of the old ones is taken for theirs.
         """
-        entries = self._entries()
+        return self._version_of(self._entries())
+
+    def version_at(self, point: float) -> str:
+        """Return the version with the model of `point` alone."""
+        self.check_point(point)
+        return self._version_of([entry for entry in self._entries() if entry.serves(point)])
+
+    def _version_of(self, entries: Sequence[_Entry]) -> str:
         models = " ".join(
             f"{entry.rates}:{entry.model_id.hex()}{entry.settings_of(self._quantizer)}" for entry in entries
         )

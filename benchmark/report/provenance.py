@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.versions import merged
+
 
 @dataclass(frozen=True)
 class CodecFacts:
@@ -76,7 +78,7 @@ def _facts(codec: str, rows: pd.DataFrame) -> CodecFacts:
         codec_id=codec_id,
         point_name=" or ".join(_distinct(rows["point_name"])) or "point",
         options=_distinct(rows["codec_options"]),
-        versions=_distinct(rows["codec_version"]),
+        versions=merged(_distinct(rows["codec_version"])),
         encode_argv=_command(rows["encode_argv"]),
         decode_argv=_command(rows["decode_argv"]),
         binary_sha256=_distinct(rows["binary_sha256"]),

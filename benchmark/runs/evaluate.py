@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
@@ -31,6 +32,10 @@ WARM_UP_PIXELS = 64
 """Side of the crop that is coded before the clock starts, once for each codec in each process."""
 
 
+MOST_TRACEBACK = 4000
+"""How many characters of a traceback a failed row keeps, from its end."""
+
+
 @dataclass(frozen=True)
 class RunContext:
     """What all evaluations of one run share. A value that can be pickled."""
@@ -49,7 +54,8 @@ def evaluate(task: Task, context: RunContext) -> Record:
     try:
         loaded = _image(task.image_path, task.image_sha256, task.crop)
     except Exception as error:  # whatever it is, it comes before the codec, and says nothing of it
-        return Record(**row, status="failed", error=_reason(error), extra=_json({"cause": "image"}))
+        told = {"cause": "image", "traceback": _traceback(error)}
+        return Record(**row, status="failed", error=_reason(error), extra=_json(told))
     facts: Facts = {}
     try:
         with collect_facts() as facts:
@@ -57,8 +63,14 @@ def evaluate(task: Task, context: RunContext) -> Record:
     except CodecTimeoutError as error:
         return Record(**row, **_fact_columns(facts), status="timeout", error=str(error))
     except Exception as error:  # a codec's own fault, of whatever kind, must cost one row and not the run
+        facts["traceback"] = _traceback(error)
         return Record(**row, **_fact_columns(facts), status="failed", error=_reason(error))
     return Record(**row, **_fact_columns(facts), **columns, status="ok")
+
+
+def _traceback(error: Exception) -> str:
+    """Return the end of the traceback, which says where the fault is."""
+    return "".join(traceback.format_exception(error))[-MOST_TRACEBACK:]
 
 
 def _reason(error: Exception) -> str:
@@ -82,7 +94,7 @@ def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
 
 def _measure(task: Task, context: RunContext, loaded: LoadedImage) -> dict[str, Any]:
     """Encode, decode and measure; return the columns that only a success has."""
-    encoder, decoder = _codecs(task.codec_id, task.codec_options)
+    encoder, decoder = _codecs(task.codec_id, _options(task), task.folder)
     _warm_up(task, encoder, decoder, loaded.pixels)
     encoder.prepare(task.point)
     start_clock()
@@ -98,7 +110,7 @@ def _measure(task: Task, context: RunContext, loaded: LoadedImage) -> dict[str, 
         _keep(context.keep_dir, task, bitstream, decoded)
     height, width, _ = loaded.pixels.shape
     return {
-        "codec_version": _version(task.codec_id, task.codec_options),
+        "codec_version": _version(task.codec_id, _options(task), task.folder, task.point),
         "width": width,
         "height": height,
         "bitstream_bytes": len(bitstream),
@@ -133,16 +145,20 @@ def metric_versions(names: tuple[str, ...]) -> dict[str, str]:
     return {name: METRICS.find(name).version for name in names}
 
 
+def _options(task: Task) -> str:
+    return json.dumps(task.options, sort_keys=True)
+
+
 @lru_cache(maxsize=4)
-def _codecs(codec_id: str, options_json: str) -> tuple[Codec, Codec]:
+def _codecs(codec_id: str, options_json: str, folder: Path) -> tuple[Codec, Codec]:
     """Return an encoder and a decoder that share no state: the decoder has what the bytes say alone."""
     options = json.loads(options_json)
-    return make_codec(codec_id, options), make_codec(codec_id, options)
+    return make_codec(codec_id, options, folder), make_codec(codec_id, options, folder)
 
 
-@lru_cache(maxsize=16)
-def _version(codec_id: str, options_json: str) -> str:
-    return _codecs(codec_id, options_json)[0].version()
+@lru_cache(maxsize=64)
+def _version(codec_id: str, options_json: str, folder: Path, point: float) -> str:
+    return _codecs(codec_id, options_json, folder)[0].version_at(point)
 
 
 @lru_cache(maxsize=2)
@@ -160,7 +176,7 @@ _warm: set[tuple[str, str]] = set()
 
 def _warm_up(task: Task, encoder: Codec, decoder: Codec, pixels: Image) -> None:
     """Code a small crop and measure once, so that loading and first calls are not on the clock."""
-    key = (task.codec_id, task.codec_options)
+    key = (task.codec_id, _options(task))
     if key not in _warm:
         _warm.add(key)
         crop = np.ascontiguousarray(pixels[:WARM_UP_PIXELS, :WARM_UP_PIXELS])

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmark.codecs import make_codec
-from benchmark.errors import BenchError, CodecUnavailableError, PointError, SuiteError, WeightsError
+from benchmark.errors import (
+    BenchError,
+    CodecUnavailableError,
+    NeedsOptionsError,
+    PointError,
+    SuiteError,
+    WeightsError,
+)
 from benchmark.results.records import READABLE, SLOT, Record, Slot, slot
 from benchmark.results.store import Store
 from benchmark.runs.evaluate import (
@@ -24,6 +31,7 @@ from benchmark.runs.evaluate import (
     task_columns,
 )
 from benchmark.runs.suite import Suite, Task
+from benchmark.versions import covers
 
 MAX_FAILED_SHARE = 0.2
 MIN_FAILED = 10
@@ -35,12 +43,18 @@ QUEUED_PER_JOB = 4
 """How many evaluations wait ready for each worker: enough that none idles, few enough to stop quickly."""
 
 
+Versions = Mapping[float, str]
+"""A codec's version at each point (see `Codec.version_at`)."""
+
+
 @dataclass(frozen=True)
 class Codecs:
-    """The codecs of a suite as found on this machine: labels to versions, and to why they cannot be used."""
+    """The codecs of a suite as found on this machine."""
 
-    versions: Mapping[str, str]
+    versions: Mapping[str, Versions]
+    """Of each label that can be used."""
     unavailable: Mapping[str, str]
+    """Why the others cannot, by label."""
 
 
 @dataclass
@@ -55,6 +69,8 @@ class Outcome:
     """The codecs that kept failing, by label, each with how often."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Of the failures: "codec: reason", or the reason alone where it is the image, to how often."""
+    tracebacks: dict[str, str] = field(default_factory=dict)
+    """Of the first failure of each reason, where there is one."""
     not_kept: Counter[str] = field(default_factory=Counter)
     """Why bitstreams and decoded images could not be kept, to how often; the rows are good all the same."""
 
@@ -76,7 +92,7 @@ class RunObserver(Protocol):
 
 def run(
     tasks: Sequence[Task],
-    versions: Mapping[str, str],
+    versions: Mapping[str, Versions],
     store: Store,
     *,
     executor: Executor,
@@ -114,22 +130,26 @@ def run(
     return outcome
 
 
-def find_codecs(suite: Suite) -> Codecs:
+def find_codecs(suite: Suite, folder: Path = Path()) -> Codecs:
     """Look for each codec of the suite and check its options and points, before any work.
 
-    Raises SuiteError, naming the codec, for options or points that it does not have.
+    Relative paths in options are seen from `folder`, where the suite's file is. Raises SuiteError, naming the
+    codec, for options or points that it does not have.
     """
-    versions, unavailable = {}, {}
+    versions: dict[str, Versions] = {}
+    unavailable: dict[str, str] = {}
     for spec in suite.codec:
         try:
-            codec = make_codec(spec.codec_id, spec.options)
-            versions[spec.name] = codec.version()
+            codec = make_codec(spec.codec_id, spec.all_options, folder)
+            codec.version()
             for point in spec.points or ():
                 codec.check_point(point)
+            versions[spec.name] = {point: codec.version_at(point) for point in spec.points or ()}
         except PointError as error:
             raise SuiteError(f"suite {suite.name}, codec {spec.name!r}, points: {error}") from error
+        except NeedsOptionsError as error:
+            raise SuiteError(f"suite {suite.name}, codec {spec.name!r}, options: {error}") from error
         except (CodecUnavailableError, WeightsError) as error:
-            versions.pop(spec.name, None)
             unavailable[spec.name] = str(error)
         except BenchError as error:
             raise SuiteError(f"suite {suite.name}, codec {spec.name!r}: {error}") from error
@@ -137,7 +157,7 @@ def find_codecs(suite: Suite) -> Codecs:
 
 
 def missing_tasks(
-    tasks: Sequence[Task], versions: Mapping[str, str], store: Store, keep_dir: Path | None = None
+    tasks: Sequence[Task], versions: Mapping[str, Versions], store: Store, keep_dir: Path | None = None
 ) -> list[Task]:
     """Return the tasks for which the store has no row that is good, and made in the same way.
 
@@ -146,7 +166,9 @@ def missing_tasks(
     """
     done = _done(store)
     missing = [
-        task for task in tasks if not _is_done(task, versions[task.codec], done.get(slot(task)), keep_dir)
+        task
+        for task in tasks
+        if not _is_done(task, versions[task.codec][task.point], done.get(slot(task)), keep_dir)
     ]
     return sorted(missing, key=lambda task: done.get(slot(task), ("ok",))[0] != "ok")
 
@@ -163,11 +185,13 @@ def _done(store: Store) -> dict[Slot, tuple[Any, ...]]:
 def _is_done(task: Task, codec_version: str, row: tuple[Any, ...] | None, keep_dir: Path | None) -> bool:
     if row is None:
         return False
-    *identity, schema_version, versions, protocol, bitstream_sha256 = row
+    *identity, recorded_version, schema_version, versions, protocol, bitstream_sha256 = row
     if schema_version not in READABLE or recorded_crop(protocol) != task.crop:
         return False
-    wanted = ["ok", task.codec_id, task.codec_options, task.image_sha256, codec_version]
-    if identity != wanted or not metric_versions(task.metrics).items() <= json.loads(versions).items():
+    wanted = ["ok", task.codec_id, task.codec_options, task.image_sha256]
+    if identity != wanted or not covers(recorded_version, codec_version):
+        return False
+    if not metric_versions(task.metrics).items() <= json.loads(versions).items():
         return False
     return keep_dir is None or is_kept(keep_dir, task.codec, task.point, task.image, bitstream_sha256)
 
@@ -209,6 +233,9 @@ def _count(outcome: Outcome, record: Record) -> None:
     else:
         outcome.failed += 1
         whose = f"{record.codec}: " if record.against_codec else ""
-        outcome.reasons[f"{whose}{(record.error or record.status).splitlines()[0]}"] += 1
+        reason = f"{whose}{(record.error or record.status).splitlines()[0]}"
+        outcome.reasons[reason] += 1
+        if told := json.loads(record.extra or "{}").get("traceback"):
+            outcome.tracebacks.setdefault(reason, told)
     if record.not_kept:
         outcome.not_kept[record.not_kept] += 1

@@ -6,13 +6,13 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmark.codecs import codec_entry
+from benchmark.codecs import CodecEntry, codec_entry, make_codec
 from benchmark.data.dataset import FOLDER_PREFIX, Dataset
 from benchmark.data.manifests import DATASETS, suites_folder
 from benchmark.errors import SuiteError, UsageError, did_you_mean
@@ -38,6 +38,28 @@ class Task(Asked):
     point_name: str | None = None
     codec_family: str | None = None
     """What the registry says of the codec (see Record), so that rows say it wherever they are read."""
+    folder: Path = Path()
+    """Of the suite's file: relative paths in the codec's name and options are seen from it."""
+    point_options: str = "{}"
+    """JSON object of the options that rows leave out (see `CodecEntry`)."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All options of the codec."""
+        return {**json.loads(self.codec_options), **json.loads(self.point_options)}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A codec that is two command lines (see `benchmark.codecs.command`)."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    encode: tuple[str, ...]
+    decode: tuple[str, ...]
+    point: str = "point"
+    """What an operating point is called."""
+    version: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,16 +74,33 @@ class CodecSpec:
     points: tuple[float, ...] | None = None
     """The operating points; the registry's where the suite gives none."""
     options: dict[str, Any] = field(default_factory=dict)
+    command: Command | None = None
+    """Instead of `codec`: what encodes and decodes, as command lines."""
 
     @property
     def codec_id(self) -> str:
-        """The registry name."""
-        return self.codec or self.name
+        """The registry name, or "file.py:Class"."""
+        return self.codec or ("command" if self.command else self.name)
 
     @property
-    def options_json(self) -> str:
-        """The options as a JSON object, keys sorted."""
-        return json.dumps(self.options, sort_keys=True)
+    def family(self) -> str:
+        """Of whose codecs points are the same, where the registry does not say it."""
+        return self.name if self.command else self.codec_id
+
+    def entry(self, folder: Path) -> CodecEntry:
+        """Return what is known of the codec; raises as `codec_entry`."""
+        entry = codec_entry(self.codec_id, folder)
+        return replace(entry, point_name=self.command.point) if self.command else entry
+
+    @property
+    def all_options(self) -> dict[str, Any]:
+        """The options with the command's."""
+        return {**self.options, **(asdict(self.command) if self.command else {})}
+
+    def options_json(self, among: Collection[str], wanted: bool) -> str:
+        """Return the options that are, or are not, among some as a JSON object, keys sorted."""
+        some = {name: value for name, value in self.all_options.items() if (name in among) == wanted}
+        return json.dumps(some, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -94,8 +133,11 @@ class Suite:
                 )
         return replace(self, codec=tuple(s for s in self.codec if not labels or s.name in labels))
 
-    def tasks(self, dataset: Dataset) -> list[Task]:
-        """Return every evaluation of the suite, codec by codec and, within a codec, image by image."""
+    def tasks(self, dataset: Dataset, folder: Path = Path()) -> list[Task]:
+        """Return every evaluation of the suite, codec by codec and, within a codec, image by image.
+
+        `folder` is where the suite's file is.
+        """
         shared = Task(
             self.name, dataset.name, len(dataset.images), dataset.size, "", "", "", 0.0, "", "", Path()
         )
@@ -104,8 +146,9 @@ class Suite:
                 shared,
                 codec=spec.name,
                 codec_id=spec.codec_id,
-                codec_options=spec.options_json,
-                codec_family=entry.family or spec.codec_id,
+                codec_options=spec.options_json(entry.point_options, wanted=False),
+                point_options=spec.options_json(entry.point_options, wanted=True),
+                codec_family=entry.family or spec.family,
                 point=float(point),
                 point_name=entry.point_name,
                 image=image.name,
@@ -113,9 +156,10 @@ class Suite:
                 image_sha256=image.sha256,
                 metrics=self.metrics,
                 crop=self.crop,
+                folder=folder,
             )
             for spec in self.codec
-            for entry in [codec_entry(spec.codec_id)]
+            for entry in [spec.entry(folder)]
             for image in dataset.images
             for point in spec.points or ()
         ]
@@ -207,7 +251,8 @@ def _explain(error: ValidationError, data: dict[str, Any]) -> list[str]:
         *parents, key = problem["loc"] or ("suite",)
         where = _where(problem["loc"], data)
         if problem["type"] == "unexpected_keyword_argument":
-            keys = [f.name for f in fields(CodecSpec if parents else Suite)]
+            table = Command if "command" in parents else CodecSpec if parents else Suite
+            keys = [f.name for f in fields(table)]
             clauses.append(f"unknown key {where}; {did_you_mean(str(key), keys)}")
         elif problem["type"] in ("missing", "missing_argument"):
             clauses.append(f"{where} is missing")
@@ -244,7 +289,8 @@ def _checked(suite: Suite, path: Path) -> Suite:
         if spec.name in labels[: number - 1]:
             raise UsageError(f"codec[{number}] name: {spec.name!r} is given twice; each label must be unique")
     specs = tuple(
-        _checked_codec(spec, f"codec[{i}] ({spec.name!r})") for i, spec in enumerate(suite.codec, 1)
+        _checked_codec(spec, f"codec[{i}] ({spec.name!r})", path.parent)
+        for i, spec in enumerate(suite.codec, 1)
     )
     _check_dataset(suite.dataset)
     return replace(suite, codec=specs)
@@ -276,14 +322,20 @@ def _check_dataset(name: str) -> None:
         raise UsageError(f"dataset: {error}") from error
 
 
-def _checked_codec(spec: CodecSpec, where: str) -> CodecSpec:
+def _checked_codec(spec: CodecSpec, where: str, folder: Path) -> CodecSpec:
     if not spec.name.strip() or not spec.name.isprintable():
         raise UsageError(f"{where} name: must be printable and not empty")
     try:
-        entry = codec_entry(spec.codec_id)
+        if spec.command and spec.codec:
+            raise UsageError("give codec or command, not both")
+        entry = spec.entry(folder)
+        points = spec.points
+        if points is None:
+            points = entry.points or make_codec(spec.codec_id, spec.all_options, folder).points
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
-    points = entry.points if spec.points is None else spec.points
+    if spec.points is None and not points:
+        raise UsageError(f"{where} points: are missing; {spec.codec_id} has no default ones")
     if not points:
         raise UsageError(f"{where} points: is empty; omit it for the default ones")
     for point in points:

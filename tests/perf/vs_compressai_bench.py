@@ -25,7 +25,7 @@ JOBS = 2
 
 PEER = """
 import runpy, sys
-from benchmark.learned.torchvision_stub import make_compressai_importable
+from benchmark.torchvision_stub import make_compressai_importable
 make_compressai_importable()
 sys.argv = {argv!r}
 runpy.run_module("compressai.utils.bench", run_name="__main__", alter_sys=True)

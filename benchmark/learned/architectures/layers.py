@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.arrays import F64
-from benchmark.learned.torchvision_stub import make_compressai_importable
+from benchmark.torchvision_stub import make_compressai_importable
 
 make_compressai_importable()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.errors import UsageError, WeightsError
 from benchmark.learned.architectures import ARCHITECTURES
@@ -70,7 +70,7 @@ def load_foreign(state: Mapping[str, Tensor]) -> Architecture:
     raise WeightsError(f"these are not the weights of any architecture known here ({known})")
 
 
-def load_tensors(network: Architecture, state: Mapping[str, Tensor]) -> None:
+def load_tensors(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load `state` into `network`; coding tables that CompressAI keeps in its state dicts are left out.
 
     Raises WeightsError if tensors are missing, left over, of another shape, or not finite.

@@ -62,9 +62,9 @@ def head(header: Header, hyper_stream: bytes) -> bytes:
     return (
         _FIXED.pack(MAGIC, version, header.model_id, get_quantizer(header.quantizer).stream_id, header.delta)
         + (b"" if header.lmbda is None else _FLOAT.pack(header.lmbda))
-        + _varint(header.width)
-        + _varint(header.height)
-        + _varint(len(hyper_stream))
+        + varint(header.width)
+        + varint(header.height)
+        + varint(len(hyper_stream))
         + hyper_stream
     )
 
@@ -114,10 +114,10 @@ def unpack(data: bytes) -> CodedImage:
         at += _FLOAT.size
         if not 0.0 < lmbda < LARGEST_LMBDA:
             raise BitstreamError(f"the stream has an lmbda of {lmbda}: outside 0 to {LARGEST_LMBDA:g}")
-    width, at = _read_varint(body, at, "width")
-    height, at = _read_varint(body, at, "height")
-    _check_size(width, height)
-    hyper_bytes, at = _read_varint(body, at, "length of the hyper-latent stream")
+    width, at = read_varint(body, at, "width")
+    height, at = read_varint(body, at, "height")
+    check_size(width, height)
+    hyper_bytes, at = read_varint(body, at, "length of the hyper-latent stream")
     if hyper_bytes > len(body) - at:
         raise BitstreamError(
             f"a hyper-latent stream of {hyper_bytes} bytes cannot be in {len(body) - at} bytes"
@@ -126,7 +126,8 @@ def unpack(data: bytes) -> CodedImage:
     return CodedImage(header, body[at : at + hyper_bytes], body[at + hyper_bytes :])
 
 
-def _check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int) -> None:
+    """Raise BitstreamError for an image that no stream of ours holds."""
     if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE and width * height <= LARGEST_PIXELS):
         raise BitstreamError(
             f"the stream claims {width}x{height} pixels: sides go to {LARGEST_SIDE}, "
@@ -134,7 +135,7 @@ def _check_size(width: int, height: int) -> None:
         )
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
     """Return `value` in groups of 7 bits, least significant first, the top bit set on all but the last."""
     out = bytearray()
     while value >= 0x80:
@@ -144,7 +145,8 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _read_varint(data: bytes, at: int, what: str) -> tuple[int, int]:
+def read_varint(data: bytes, at: int, what: str) -> tuple[int, int]:
+    """Return the number that `varint` wrote at `at`, and where what follows begins. Raises BitstreamError."""
     value = 0
     for position in range(5):
         if at + position >= len(data):
