@@ -1,0 +1,104 @@
+"""A codec of a package of its own that does on one image what its option `does` says."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from benchmark.arrays import Image
+from benchmark.codecs import CodecEntry
+from benchmark.codecs.base import Codec, note
+
+MARK = 255
+"""An image whose first pixel is all MARK is the one on which the codec misbehaves."""
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+class _NoWordsError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("an exception without words")
+
+
+def _nested(depth: int) -> list[object]:
+    nest: list[object] = []
+    for _ in range(depth):
+        nest = [nest]
+    return nest
+
+
+def _leak() -> None:
+    import torch
+
+    os.chdir("/")
+    np.seterr(all="raise")
+    torch.set_num_threads(7)
+    os.environ["WILD"] = "left"
+    os.umask(0)
+
+
+def _detached_child() -> None:
+    file = os.environ["WILD_PID_FILE"]
+    with subprocess.Popen(["sleep", "300"], start_new_session=True) as child:
+        Path(file).write_text(str(child.pid))
+        child.returncode = 0  # nobody waits for it
+
+
+DOES: dict[str, Callable[[], None]] = {
+    "nothing": lambda: None,
+    "exit": lambda: sys.exit(0),
+    "interrupt": lambda: _raise(KeyboardInterrupt()),
+    "generator exit": lambda: _raise(GeneratorExit()),
+    "no words": lambda: _raise(_NoWordsError()),
+    "a surrogate": lambda: _raise(OSError("no such image: caf\udce9/a.png")),
+    "hard exit 0": lambda: os._exit(0),
+    "hard exit 3": lambda: os._exit(3),
+    "note a word": lambda: note(entropy_bits="many"),
+    "note a numpy scalar": lambda: note(entropy_bits=np.float32(1.5), levels=np.int64(8)),
+    "note not a number": lambda: note(entropy_bits=float("nan")),
+    "note a nest": lambda: note(nest=_nested(3000)),
+    "note a surrogate": lambda: note(file="caf\udce9", binary_sha256="caf\udce9"),
+    "leak": _leak,
+    "sleep": lambda: time.sleep(600),
+    "leave a child": _detached_child,
+}
+
+
+class WildCodec(Codec):
+    """PNG; see the module."""
+
+    def __init__(self, name: str, does: str = "nothing", seconds: float = 0.0) -> None:
+        self.name = name
+        self._does = does
+        self._seconds = seconds
+
+    def version(self) -> str:
+        return "1"
+
+    def check_point(self, point: float) -> None:
+        pass
+
+    def encode(self, image: Image, point: float) -> bytes:
+        if image.shape[0] > 64:  # not the warm-up
+            time.sleep(self._seconds)
+            if np.all(image[0, 0] == MARK):
+                DOES[self._does]()
+        out = io.BytesIO()
+        PIL.Image.fromarray(image // 8 * 8).save(out, "PNG")
+        return out.getvalue()
+
+    def decode(self, bitstream: bytes) -> Image:
+        return np.array(PIL.Image.open(io.BytesIO(bitstream)))
+
+
+ENTRY = CodecEntry("wild:WildCodec", "for tests", "point", (1.0,))
