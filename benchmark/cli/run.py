@@ -103,6 +103,8 @@ def suite(
         display.say(f"old results moved to {aside}")
     try:
         with Store(folder) as store, _executor(scheduler, jobs, timeout) as executor:
+            for note in store.notes:
+                display.warn(f"{folder}: {note}")
             write_plan(folder, whole.plan(dataset))
             context = RunContext(uuid4().hex, executor.jobs, executor.threads, folder if keep else None)
             with display.RunProgress() as progress:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -95,7 +95,7 @@ class Store:
     def _open_journal(self) -> None:
         table, unreadable = _merged(self.folder)
         if unreadable:
-            self.notes.append(f"{unreadable} unreadable journal lines were dropped; they are measured again")
+            self.notes.append(_dropped(unreadable))
         journal = self.folder / JOURNAL
         if not (self.folder / TABLE).exists() or (journal.exists() and journal.stat().st_size):
             write_table(table, self.folder / TABLE)
@@ -109,7 +109,7 @@ class Store:
         """
         if self._journal is None:
             raise StoreError(f"{self.folder}: the store is not open")
-        lines = b"".join(json.dumps(record.row()).encode() + b"\n" for record in records)
+        lines = b"".join(json.dumps(record.row(), allow_nan=False).encode() + b"\n" for record in records)
         try:
             while lines:
                 lines = lines[self._journal.write(lines) :]
@@ -199,7 +199,11 @@ def set_aside(folder: Path) -> Path | None:
 
 
 def read_results(
-    path: Path, columns: Sequence[str] | None = None, *, words_as_categories: bool = False
+    path: Path,
+    columns: Sequence[str] | None = None,
+    *,
+    words_as_categories: bool = False,
+    remark: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
     """Return the rows of a results folder (what a run has not merged yet included), or of one parquet file.
 
@@ -207,7 +211,7 @@ def read_results(
     report over a million rows reads what it needs. A metric that was not measured is a column of nulls. With
     `words_as_categories`, text columns are pandas categoricals, a code a row instead of a string; but not the
     free text `error`, nor `started_at`, whose order counts. A row that was measured again appears once, with
-    what was measured last.
+    what was measured last. `remark` is told of lines of a journal that cannot be read and are left out.
     Raises StoreError if there are none, or if they have a schema version that is not in READABLE.
     """
     if path.is_dir() and not any((path / name).exists() for name in (TABLE, JOURNAL)):
@@ -218,11 +222,17 @@ def read_results(
         # Which rows were measured again is told by SLOT: its columns are read along where a journal is left.
         slots = SLOT if (path / JOURNAL).exists() and (path / JOURNAL).stat().st_size else ()
         read = None if columns is None else list(dict.fromkeys([*columns, *slots]))
-        table = _merged(path, read, words_as_categories)[0]
+        table, unreadable = _merged(path, read, words_as_categories)
+        if unreadable and remark is not None:
+            remark(f"{path}: {_dropped(unreadable)} by the next run")
     else:
         table = read_table(path, columns, words_as_categories)
     frame: pd.DataFrame = (table if columns is None else table.select(list(columns))).to_pandas()
     return frame
+
+
+def _dropped(lines: int) -> str:
+    return f"{lines} unreadable journal lines were dropped; they are measured again"
 
 
 def _merged(

@@ -23,7 +23,7 @@ from benchmark.files import file_name, write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics import METRICS
 from benchmark.metrics.measure import measure
-from benchmark.results.records import KEPT, Asked, Record
+from benchmark.results.records import KEPT, Asked, Record, Status
 from benchmark.runs.suite import Task
 from benchmark.runs.workers import start_clock
 
@@ -54,11 +54,18 @@ def evaluate(task: Task, context: RunContext) -> Record:
     try:
         with collect_facts() as facts:
             columns = _measure(task, context, loaded)
-    except CodecTimeoutError as error:
-        return Record(**row, **_fact_columns(facts), status="timeout", error=str(error))
+        return Record(**row, **_fact_columns(facts), **columns, status="ok")
     except Exception as error:  # a codec's own fault, of whatever kind, must cost one row and not the run
-        return Record(**row, **_fact_columns(facts), status="failed", error=_reason(error))
-    return Record(**row, **_fact_columns(facts), **columns, status="ok")
+        return _failed(row, facts, error)
+
+
+def _failed(row: dict[str, Any], facts: Facts, error: Exception) -> Record:
+    """Return the row of an evaluation that failed, with what the codec noted if a row can hold it."""
+    status: Status = "timeout" if isinstance(error, CodecTimeoutError) else "failed"
+    try:
+        return Record(**row, **_fact_columns(facts), status=status, error=_reason(error))
+    except TypeError:
+        return Record(**row, status=status, error=_reason(error))
 
 
 def _reason(error: Exception) -> str:

@@ -13,18 +13,17 @@ from pathlib import Path
 
 import harness
 import numpy as np
+import pandas as pd
 import PIL.Image
 from wild import MARK
 
 from benchmark.results.store import read_results
 
 TESTS = Path(__file__).parents[1]
-SUITE = """
-name = "mid"
-dataset = "folder:images"
-metrics = ["psnr_rgb"]
+CODEC = """
 [[codec]]
-name = "wild"
+name = "{does}"
+codec = "wild"
 points = {points}
 options = {{ does = "{does}", seconds = {seconds} }}
 """
@@ -42,15 +41,21 @@ class Runs:
         """The results folder of the suite."""
         return self.folder / "out" / "mid"
 
-    def suite(self, does: str = "nothing", *, points: int = 1, images: int = 3, seconds: float = 0.0) -> None:
-        """Write the suite; the codec misbehaves on the first image."""
+    def suite(self, *does: str, points: int = 1, images: int = 3, seconds: float = 0.0) -> None:
+        """Write a suite of codecs, each of which misbehaves in one way on the first image."""
         found = harness.make_images(self.folder / "images", images)
         with PIL.Image.open(found / "image0.png") as file:
             pixels = np.array(file)
         pixels[0, 0] = MARK
         PIL.Image.fromarray(pixels).save(found / "image0.png")
-        text = SUITE.format(points=[float(n) for n in range(1, points + 1)], does=does, seconds=seconds)
+        all_points = [float(n) for n in range(1, points + 1)]
+        codecs = [CODEC.format(points=all_points, does=name, seconds=seconds) for name in does or ["nothing"]]
+        text = 'name = "mid"\ndataset = "folder:images"\nmetrics = ["psnr_rgb"]\n' + "".join(codecs)
         (self.folder / "mid.toml").write_text(text)
+
+    def rows(self) -> pd.DataFrame:
+        """Return the results by codec and image."""
+        return read_results(self.results).set_index(["codec", "image"])
 
     @contextmanager
     def start(self, *options: str) -> Iterator[subprocess.Popen[str]]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -116,6 +117,47 @@ def test_unreadable_lines_within_are_dropped_with_a_note(tmp_path: Path) -> None
     with Store(tmp_path) as store:
         assert store.notes == ["2 unreadable journal lines were dropped; they are measured again"]
     assert len(read_results(tmp_path)) == 1
+
+
+def test_readers_are_told_of_lines_that_no_table_can_hold(tmp_path: Path) -> None:
+    good = ROW.row()
+    bad: list[object] = [
+        good | {"width": "many"},
+        good | {"width": 2**63},
+        good | {"bpp": float("nan")},
+        good | {"psnr_rgb": float("inf")},
+        good | {"suite": None},
+        [good],
+    ]
+    lines = [json.dumps(row) for row in bad] + ["[" * 100_000, json.dumps(good | {"error": "caf\udce9"})]
+    (tmp_path / JOURNAL).write_text("".join(f"{line}\n" for line in lines))
+    told: list[str] = []
+    frame = read_results(tmp_path, remark=told.append)
+    assert frame["error"].tolist() == ["caf\\udce9"]
+    assert len(told) == 1
+    assert "7 unreadable journal lines were dropped" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"entropy_bits": "many"}, "column entropy_bits: 'many' is no number"),
+        ({"encode_seconds": float("nan")}, "column encode_seconds: nan is no number"),
+        ({"metrics": {"psnr_rgb": float("inf")}}, "column psnr_rgb: inf is no number"),
+        ({"metrics": {"bpp": 1.0}}, "names of other columns: .*bpp"),
+        ({"width": 1.5}, "column width: 1.5 is no whole number"),
+        ({"codec_version": None}, "column codec_version: None is no text"),
+    ],
+)
+def test_a_row_that_no_table_can_hold_cannot_be_made(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        row(1, **changes)
+
+
+def test_rows_hold_numbers_of_python(tmp_path: Path) -> None:
+    made = row(1, width=np.int64(3), bpp=np.float32(1.5), metrics={"psnr_rgb": np.float64(30)}, point=5)
+    found = [made.width, made.bpp, made.metrics["psnr_rgb"], made.point]
+    assert [(type(value), value) for value in found] == [(int, 3), (float, 1.5), (float, 30), (float, 5)]
 
 
 def test_a_crash_between_merging_and_emptying_the_journal_makes_no_duplicates(tmp_path: Path) -> None:

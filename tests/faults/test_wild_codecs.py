@@ -1,0 +1,36 @@
+"""Whatever a codec raises, says or does to its process costs that one row, and the run goes on."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+from running import Runs
+
+FIRST, OTHERS = "image0.png", ("image1.png", "image2.png")
+
+BAD_WORDS = {
+    "a surrogate": "OSError: no such image: caf\\udce9/a.png",
+    "note a word": "TypeError: column entropy_bits: 'many' is no number",
+    "note not a number": "note(entropy_bits=...): JSON cannot hold it",
+    "note a nest": "note(nest=...): JSON cannot hold it",
+}
+
+
+def test_what_no_table_can_hold_fails_the_row_that_says_it(runs: Runs) -> None:
+    runs.suite(*BAD_WORDS, "note a numpy scalar", "note a surrogate")
+    done = runs.run()
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "14 measured, 0 reused, 4 failed" in done.stdout
+    rows = runs.rows()
+    for does, error in BAD_WORDS.items():
+        assert error in rows.loc[does, FIRST]["error"]
+        assert [rows.loc[does, image]["status"] for image in OTHERS] == ["ok", "ok"]
+    scalar = rows.loc["note a numpy scalar", FIRST]
+    assert (scalar["entropy_bits"], json.loads(scalar["extra"])) == (1.5, {"levels": 8})
+    assert rows.loc["note a surrogate", FIRST]["binary_sha256"] == "caf\\udce9"
+    (runs.results / "_journal.jsonl").write_text("[" * 100_000 + "\n{}\n")  # what older versions wrote
+    again = runs.run()
+    assert "0 measured, 14 reused, 4 failed" in again.stdout
+    assert "out/mid: 2 unreadable journal lines were dropped; they are measured again" in again.stderr
+    assert len(pd.read_parquet(runs.results)) == 18
