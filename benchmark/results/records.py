@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, Literal
@@ -213,7 +213,11 @@ COLUMNS = tuple(column.name for column in fields(Record) if column.name != "metr
 _COLUMNS = frozenset(COLUMNS)
 
 SLOT = ("dataset", "codec", "point", "image")
-"""The columns that name a row: a store holds one row for each, the one written last."""
+"""The columns that name a row: a store holds one row for each, the one written last, but for failures where
+there is a good row of the same identity."""
+
+IDENTITY = ("codec_id", "codec_options", "codec_version", "image_sha256", "protocol")
+"""The columns that say what was coded, and by what: see `same_identity`."""
 
 KEPT = "_kept"
 """The folder of bitstreams and decoded images, beside the results.
@@ -227,3 +231,17 @@ Slot = tuple[str, str, float, str]
 def slot(row: Asked) -> Slot:
     """Return the place in the store of a row, or of the task that will give one."""
     return (row.dataset, row.codec, row.point, row.image)
+
+
+def same_identity(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether two rows, given by their IDENTITY, are of one codec, options and version, image and crop.
+
+    Which metrics were measured, and their versions, make no other row of it.
+    """
+    return one[:-1] == other[:-1] and recorded_crop(one[-1]) == recorded_crop(other[-1])
+
+
+def recorded_crop(protocol: str) -> int | None:
+    """Return the side of the centre crop that a row's protocol names; None for whole images."""
+    crop: int | None = json.loads(protocol or "{}").get("crop")
+    return crop

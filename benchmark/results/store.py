@@ -15,7 +15,7 @@ import pyarrow as pa
 from benchmark.errors import LockedError, StoreError
 from benchmark.files import locked
 from benchmark.results.journal import JOURNAL, begin_journal, is_at, read_journal, rescue
-from benchmark.results.records import KEPT, SCHEMA_VERSION, SLOT, Record
+from benchmark.results.records import IDENTITY, KEPT, SCHEMA_VERSION, SLOT, Record, same_identity
 from benchmark.results.table import SCHEMA, TABLE, WORDS, read_table, shaped, table_schema, write_table
 
 if TYPE_CHECKING:
@@ -211,7 +211,8 @@ def read_results(
     report over a million rows reads what it needs. A metric that was not measured is a column of nulls. With
     `words_as_categories`, text columns are pandas categoricals, a code a row instead of a string; but not the
     free text `error`, nor `started_at`, whose order counts. A row that was measured again appears once, with
-    what was measured last. `remark` is told of lines of a journal that cannot be read and are left out.
+    what was measured last; a failure to measure it again leaves a good row of the same identity. `remark` is
+    told of lines of a journal that cannot be read and are left out.
     Raises StoreError if there are none, or if they have a schema version that is not in READABLE.
     """
     if path.is_dir() and not any((path / name).exists() for name in (TABLE, JOURNAL)):
@@ -219,9 +220,9 @@ def read_results(
     if not path.exists():
         raise StoreError(f"{path}: no such results; `bench run suite NAME` makes them")
     if path.is_dir():
-        # Which rows were measured again is told by SLOT: its columns are read along where a journal is left.
-        slots = SLOT if (path / JOURNAL).exists() and (path / JOURNAL).stat().st_size else ()
-        read = None if columns is None else list(dict.fromkeys([*columns, *slots]))
+        # Which rows count is told by these columns, which are read along where a journal is left.
+        telling = (*SLOT, *_STANDING) if (path / JOURNAL).exists() and (path / JOURNAL).stat().st_size else ()
+        read = None if columns is None else list(dict.fromkeys([*columns, *telling]))
         table, unreadable = _merged(path, read, words_as_categories)
         if unreadable and remark is not None:
             remark(f"{path}: {_dropped(unreadable)} by the next run")
@@ -252,8 +253,30 @@ def _merged(
         table = shaped(table, table_schema(names, WORDS if words_as_categories else ()))
     added = pa.Table.from_pylist(rows, schema=table_schema(table.schema.names)).cast(table.schema)
     table = pa.concat_tables([table, added]).unify_dictionaries()
-    last = {key: i for i, key in enumerate(zip(*(table[name].to_pylist() for name in SLOT), strict=True))}
-    return table.take(sorted(last.values())), unreadable
+    return table.take(_counting(table, len(table) - len(added))), unreadable
+
+
+_STANDING = ("status", *IDENTITY)
+"""The columns that tell whether a row stands against one that was written later."""
+
+
+def _counting(table: pa.Table, merged: int) -> list[int]:
+    """Return the indices of the rows that count, one a slot, where the first `merged` rows are one a slot."""
+    slots = list(zip(*(table[name].to_pylist() for name in SLOT), strict=True))
+    counting = dict(zip(slots[:merged], range(merged), strict=True))
+    for later in range(merged, len(slots)):
+        before = counting.get(slots[later])
+        if before is None or not _stands(table, before, later):
+            counting[slots[later]] = later
+    return sorted(counting.values())
+
+
+def _stands(table: pa.Table, before: int, later: int) -> bool:
+    """Whether the row `before` is good, and the `later` one a failure to measure the same again."""
+    (status, *one), (failure, *other) = (
+        [table[name][index].as_py() for name in _STANDING] for index in (before, later)
+    )
+    return status == "ok" and failure != "ok" and same_identity(one, other)
 
 
 @contextmanager

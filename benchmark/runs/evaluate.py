@@ -18,7 +18,7 @@ from benchmark import environment
 from benchmark.arrays import Image
 from benchmark.codecs import make_codec
 from benchmark.codecs.base import Codec, Facts, collect_facts, note
-from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError, ImageError
+from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError
 from benchmark.files import file_name, write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics import METRICS
@@ -78,6 +78,7 @@ def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
         **{field.name: getattr(task, field.name) for field in fields(Asked)},
         "codec_family": task.codec_family,
         "point_name": task.point_name,
+        "protocol": _json(_protocol(task)),
         "jobs": context.jobs,
         "threads": context.threads,
         "machine": environment.machine(),
@@ -118,7 +119,6 @@ def _measure(task: Task, context: RunContext, loaded: LoadedImage) -> dict[str, 
         "encode_seconds": encode_seconds,
         "decode_seconds": decode_seconds,
         "image_conversions": json.dumps(loaded.conversions),
-        "protocol": _json(_protocol(task)),
     }
 
 
@@ -127,12 +127,6 @@ def _protocol(task: Task) -> dict[str, Any]:
     versions = metric_versions(task.metrics)
     crop = {} if task.crop is None else {"crop": task.crop}
     return {"reference": "8-bit RGB", "decoded": "8-bit RGB", "metrics": versions, **crop}
-
-
-def recorded_crop(protocol: str) -> int | None:
-    """Return the side of the centre crop that a row's protocol names; None for whole images."""
-    crop: int | None = json.loads(protocol or "{}").get("crop")
-    return crop
 
 
 def metric_versions(names: tuple[str, ...]) -> dict[str, str]:
@@ -211,8 +205,8 @@ def _keep(folder: Path, task: Task, bitstream: bytes, decoded: Image) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_png(decoded, kept_path(folder, task.codec, task.point, task.image, ".png"), compress_level=1)
         write_atomically(path, bitstream)  # last, as its hash tells whether both are of this evaluation
-    except (OSError, ImageError) as error:
-        note(not_kept=str(error))
+    except Exception as error:  # whatever it is, the evaluation itself is good
+        note(not_kept=str(error) if isinstance(error, OSError) else _reason(error))
 
 
 def _fact_columns(facts: Facts) -> dict[str, Any]:

@@ -7,20 +7,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from benchmark.codecs import make_codec
 from benchmark.errors import BenchError, CodecUnavailableError, PointError, SuiteError, WeightsError
-from benchmark.results.records import READABLE, SLOT, Record, Slot, slot
+from benchmark.results.records import READABLE, SLOT, Record, Slot, recorded_crop, slot
 from benchmark.results.store import Store
 from benchmark.runs.evaluate import (
     RunContext,
     evaluate,
     is_kept,
     metric_versions,
-    recorded_crop,
     task_columns,
 )
 from benchmark.runs.suite import Suite, Task
@@ -99,7 +98,8 @@ def run(
     planned = Counter(task.codec for task in tasks)
     failed: Counter[str] = Counter()
     wanted = (task for task in todo if task.codec not in outcome.dropped)
-    for records in _results(wanted, executor, context):
+    for found in _results(wanted, executor, context):
+        records = [_of_version(record, versions[record.codec]) for record in found]
         store.append(records)
         for record in records:
             _count(outcome, record)
@@ -112,6 +112,11 @@ def run(
     if tasks:
         store.update_images_at_hand(tasks[0].dataset, tasks[0].dataset_images, tasks[0].dataset_size)
     return outcome
+
+
+def _of_version(record: Record, version: str) -> Record:
+    """Let a failure, too, say which version of the codec failed."""
+    return record if record.codec_version else replace(record, codec_version=version)
 
 
 def find_codecs(suite: Suite) -> Codecs:

@@ -78,3 +78,19 @@ def test_two_runs_behind_a_deleted_lock_lose_no_row(runs: Runs) -> None:
     assert second.returncode == 0, second.stderr
     assert before <= images_of(runs.results)
     assert len(read_results(runs.results)) == 30
+
+
+def test_a_measurement_again_that_fails_leaves_the_good_row(runs: Runs) -> None:
+    runs.suite("fail if told")
+    assert "3 measured" in runs.run().stdout
+    good = runs.rows()
+    runs.environment["WILD_FAILS"] = "1"
+    for options in (["--keep"], ["--fresh", "--codec", "fail if told"]):
+        again = runs.run(*options)
+        assert again.returncode == 1
+        assert "2 measured, 0 reused, 1 failed" in again.stdout
+        assert "ValueError: as told" in again.stderr
+        rows = runs.rows()
+        assert rows["status"].tolist() == ["ok"] * 3
+        assert set(rows["bitstream_sha256"]) == set(good["bitstream_sha256"])
+    assert "0 measured, 3 reused" not in runs.run("--keep").stdout  # what is not kept is still tried again

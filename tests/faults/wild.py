@@ -56,6 +56,7 @@ def _detached_child() -> None:
 
 DOES: dict[str, Callable[[], None]] = {
     "nothing": lambda: None,
+    "fail if told": lambda: _raise(ValueError("as told")) if "WILD_FAILS" in os.environ else None,
     "exit": lambda: sys.exit(0),
     "interrupt": lambda: _raise(KeyboardInterrupt()),
     "generator exit": lambda: _raise(GeneratorExit()),

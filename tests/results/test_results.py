@@ -160,6 +160,33 @@ def test_rows_hold_numbers_of_python(tmp_path: Path) -> None:
     assert [(type(value), value) for value in found] == [(int, 3), (float, 1.5), (float, 30), (float, 5)]
 
 
+@pytest.mark.parametrize(
+    ("changes", "stays"),
+    [
+        ({}, True),
+        ({"status": "timeout"}, True),
+        ({"metric_versions": '{"psnr_rgb": "2"}'}, True),
+        ({"codec_version": "2"}, False),
+        ({"codec_options": '{"effort": 1}'}, False),
+        ({"image_sha256": "1" * 64}, False),
+        ({"protocol": '{"crop": 64}'}, False),
+        ({"status": "ok"}, False),
+    ],
+)
+def test_a_failure_takes_the_place_of_good_rows_of_another_identity_alone(
+    changes: dict[str, Any], stays: bool, tmp_path: Path
+) -> None:
+    with Store(tmp_path) as store:
+        store.append([row(1)])
+    with Store(tmp_path) as store:
+        store.append([replace(row(1, status="failed", bpp=None, run_id="later"), **changes)])
+        store.append([row(2, status="failed"), row(2)])
+        for columns in (None, ["run_id"]):
+            frame = read_results(tmp_path, columns)
+            assert frame["run_id"].tolist() == ["" if stays else "later", ""]
+        assert read_results(tmp_path)["status"].tolist()[1] == "ok"
+
+
 def test_a_crash_between_merging_and_emptying_the_journal_makes_no_duplicates(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store.append([row(1), row(2)])
