@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -25,7 +24,7 @@ from benchmark.metrics import METRICS
 from benchmark.metrics.measure import measure
 from benchmark.results.records import KEPT, Asked, Record, Status
 from benchmark.runs.suite import Task
-from benchmark.runs.workers import start_clock
+from benchmark.runs.workers import Stopped, start_clock
 
 WARM_UP_PIXELS = 64
 """Side of the crop that is coded before the clock starts, once for each codec in each process."""
@@ -44,7 +43,7 @@ class RunContext:
 
 
 def evaluate(task: Task, context: RunContext) -> Record:
-    """Do one evaluation. Never raises for what codec or image did: the row then says why it failed."""
+    """Do one evaluation. Raises nothing for what codec or image did: the row then says why it failed."""
     row = task_columns(task, context)
     try:
         loaded = _image(task.image_path, task.image_sha256, task.crop)
@@ -55,11 +54,13 @@ def evaluate(task: Task, context: RunContext) -> Record:
         with collect_facts() as facts:
             columns = _measure(task, context, loaded)
         return Record(**row, **_fact_columns(facts), **columns, status="ok")
-    except Exception as error:  # a codec's own fault, of whatever kind, must cost one row and not the run
+    except Stopped:
+        raise
+    except BaseException as error:  # whatever a codec raises costs one row and not the run
         return _failed(row, facts, error)
 
 
-def _failed(row: dict[str, Any], facts: Facts, error: Exception) -> Record:
+def _failed(row: dict[str, Any], facts: Facts, error: BaseException) -> Record:
     """Return the row of an evaluation that failed, with what the codec noted if a row can hold it."""
     status: Status = "timeout" if isinstance(error, CodecTimeoutError) else "failed"
     try:
@@ -68,8 +69,12 @@ def _failed(row: dict[str, Any], facts: Facts, error: Exception) -> Record:
         return Record(**row, status=status, error=_reason(error))
 
 
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+def _reason(error: BaseException) -> str:
+    kind = type(error).__name__
+    try:
+        return str(error) if isinstance(error, BenchError) else f"{kind}: {error}".removesuffix(": ")
+    except Exception:  # a stranger's exception may be unable to say what it is
+        return kind
 
 
 def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
@@ -166,10 +171,15 @@ def _warm_up(task: Task, encoder: Codec, decoder: Codec, pixels: Image) -> None:
         _warm.add(key)
         crop = np.ascontiguousarray(pixels[:WARM_UP_PIXELS, :WARM_UP_PIXELS])
         # Facts of the warm-up stay out of the row, and if it fails the real call will say so.
-        with collect_facts(), suppress(Exception):
-            measure(pixels, pixels ^ np.uint8(1), task.metrics)  # identical images would be no work
-            encoder.prepare(task.point)
-            decoder.decode(encoder.encode(crop, task.point))
+        try:
+            with collect_facts():
+                measure(pixels, pixels ^ np.uint8(1), task.metrics)  # identical images would be no work
+                encoder.prepare(task.point)
+                decoder.decode(encoder.encode(crop, task.point))
+        except Stopped:
+            raise
+        except BaseException:
+            return
 
 
 def _check_decoded(decoded: Image, reference: Image) -> None:

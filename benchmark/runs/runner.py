@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -138,6 +138,9 @@ def find_codecs(suite: Suite) -> Codecs:
             unavailable[spec.name] = str(error)
         except BenchError as error:
             raise SuiteError(f"suite {suite.name}, codec {spec.name!r}: {error}") from error
+        except (Exception, SystemExit, GeneratorExit) as error:  # a fault of a stranger's code
+            versions.pop(spec.name, None)
+            unavailable[spec.name] = f"it cannot be asked for its version and points: {error!r}"
     return Codecs(versions, unavailable)
 
 
@@ -196,16 +199,18 @@ def _results(tasks: Iterable[Task], executor: Executor, context: RunContext) -> 
 
 def _record(future: Future[Record], task: Task, context: RunContext) -> Record:
     """Return the result, or a failed row where time ran out or the worker died."""
-    try:
+    error = CancelledError() if future.cancelled() else future.exception()
+    if error is None:
         return future.result()
-    except TimeoutError as error:
-        return Record(**task_columns(task, context), status="timeout", error=str(error) or repr(error))
-    except BrokenProcessPool as error:
+    if isinstance(error, BrokenProcessPool):
         raise BenchError(f"the worker processes cannot be started: {error}") from error
-    except Exception as error:  # pebble.ProcessExpired, or what another kind of executor reports
-        code = getattr(error, "exitcode", None)
-        reason = f"the worker process died (exit code {code})" if code is not None else repr(error)
-        return Record(**task_columns(task, context), status="failed", error=reason)
+    row = task_columns(task, context)
+    if isinstance(error, TimeoutError):
+        return Record(**row, status="timeout", error=str(error) or repr(error))
+    # pebble.ProcessExpired, or what another kind of executor reports
+    code = getattr(error, "exitcode", None)
+    reason = f"the worker process died (exit code {code})" if code is not None else repr(error)
+    return Record(**row, status="failed", error=reason)
 
 
 def _count(outcome: Outcome, record: Record) -> None:

@@ -34,3 +34,27 @@ def test_what_no_table_can_hold_fails_the_row_that_says_it(runs: Runs) -> None:
     assert "0 measured, 14 reused, 4 failed" in again.stdout
     assert "out/mid: 2 unreadable journal lines were dropped; they are measured again" in again.stderr
     assert len(pd.read_parquet(runs.results)) == 18
+
+
+RAISED = {
+    "exit": "SystemExit: 0",
+    "interrupt": "KeyboardInterrupt",
+    "generator exit": "GeneratorExit",
+    "no words": "_NoWordsError",
+    "hard exit 0": "the worker process died (exit code 0)",
+    "hard exit 3": "the worker process died (exit code 3)",
+}
+
+
+def test_whatever_a_codec_raises_and_however_its_process_ends_costs_that_row(runs: Runs) -> None:
+    runs.suite(*RAISED, "exit at once")
+    done = runs.run(seconds=90)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "12 measured, 0 reused, 6 failed" in done.stdout
+    assert "codec 'exit at once' is skipped: it cannot be asked for its version" in done.stderr
+    assert "SystemExit(0)" in done.stderr
+    rows = runs.rows()
+    for does, error in RAISED.items():
+        assert rows.loc[does, FIRST]["error"].strip(": ") == error
+        assert [rows.loc[does, image]["status"] for image in OTHERS] == ["ok", "ok"]
