@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import heapq
 import os
+import signal
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from threading import Thread
 
@@ -43,6 +45,12 @@ class Watch:
         self._deadlines: list[tuple[float, int, int]] = []
         """A heap: when, which task, and what is then the matter."""
         Thread(target=self._run, daemon=True).start()
+
+    def terminate(self) -> None:
+        """Ask all processes that have begun a task, and have not ended, to end."""
+        for process in list(self._processes.values()):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
 
     def close(self) -> None:
         """End the thread."""

@@ -6,15 +6,18 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, InvalidStateError
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import count
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 from pebble import ProcessPool
 
+from benchmark.runs.scratch import run_folder
 from benchmark.runs.watch import Reporter, Watch
 
 # Nothing here imports numpy: the number of threads must be set before numpy and its like are loaded.
@@ -47,6 +50,8 @@ class LocalExecutor(Executor):
     `preparing_seconds` more than that in all: it may hang before its clock starts. If a process dies by
     itself (a crash, out of memory, os._exit) its task ends with pebble.ProcessExpired, whatever the exit
     code. In all cases another process takes the place, and the other tasks go on.
+
+    The processes have one temporary folder (TMPDIR), which goes when the executor is shut down.
     """
 
     def __init__(
@@ -60,13 +65,15 @@ class LocalExecutor(Executor):
         self.threads = threads
         self._limit_seconds = None if timeout_seconds is None else preparing_seconds + timeout_seconds
         context = multiprocessing.get_context("spawn")
+        self._scratch = ExitStack()
+        folder = self._scratch.enter_context(run_folder())
         self._watch = Watch(self._end, timeout_seconds)
         self._numbers = count(1)
         self._tasks: dict[int, Future[Any]] = {}
         self._pool: Any = ProcessPool(
             max_workers=jobs,
             initializer=_start_worker,
-            initargs=(threads, self._watch.reporter),
+            initargs=(threads, self._watch.reporter, folder, os.getpid()),
             context=context,
         )
 
@@ -111,11 +118,13 @@ class LocalExecutor(Executor):
         """Let the tasks end, or with `cancel_futures` stop them, then end the processes."""
         if cancel_futures:
             self._pool.stop()
+            self._watch.terminate()  # all at once: the pool waits for one after the other
         else:
             self._pool.close()
         if wait:
             self._pool.join()
         self._watch.close()
+        self._scratch.close()
 
 
 _reporter: Reporter | None = None
@@ -133,21 +142,25 @@ def start_clock() -> None:
         _reporter.start_clock(_task)
 
 
-def _start_worker(threads: int, reporter: Reporter) -> None:
+def _start_worker(threads: int, reporter: Reporter, folder: Path, run: int) -> None:
     global _reporter  # noqa: PLW0603 (one worker is one process)
     _reporter = reporter
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
     signal.signal(signal.SIGTERM, _stop)
-    _die_with_parent()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal tells it to all; the run then ends its workers
+    _die_with(run)
 
 
-def _die_with_parent() -> None:
+def _die_with(run: int) -> None:
     """Ask the kernel to kill this worker when the run is killed, even in the middle of an evaluation."""
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != run:  # it was killed before it was asked
+        os._exit(1)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -13,9 +13,8 @@ from running import TESTS, Runs
 @pytest.fixture
 def runs(tmp_path: Path) -> Runs:
     site = tmp_path / "site"
-    harness.install_package(
-        site, "wild_package", "from wild import ENTRY", "[bench.codecs]\nwild = wild_package:ENTRY\n"
-    )
+    entry_points = "[bench.codecs]\nwild = wild_package:ENTRY\ncopy = wild_package:COPY\n"
+    harness.install_package(site, "wild_package", "from wild import COPY, ENTRY", entry_points)
     (tmp_path / "temporary").mkdir()
     paths = map(str, (site, TESTS.parent, TESTS, TESTS / "faults"))
     environment = os.environ | {

@@ -58,7 +58,7 @@ class Runs:
         return read_results(self.results).set_index(["codec", "image"])
 
     @contextmanager
-    def start(self, *options: str) -> Iterator[subprocess.Popen[str]]:
+    def start(self, *options: str, terminal: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
         """Run the suite in the background; kill it when the block ends."""
         argv = [sys.executable, "-m", "benchmark", "run", "suite", "mid.toml", "--out", "out", *options]
         ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # else children would ignore it
@@ -66,9 +66,10 @@ class Runs:
             argv,
             cwd=self.folder,
             env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=terminal,
+            stderr=terminal,
             text=True,
+            start_new_session=terminal != subprocess.PIPE,
         )
         signal.signal(signal.SIGINT, ignored)
         with process:

@@ -1,4 +1,4 @@
-"""A codec of a package of its own that does on one image what its option `does` says."""
+"""Codecs of a package of their own that misbehave: in process as the option `does` says, or as programs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import PIL.Image
 from benchmark.arrays import Image
 from benchmark.codecs import CodecEntry
 from benchmark.codecs.base import Codec, note
+from benchmark.codecs.process import SubprocessCodec
+from benchmark.codecs.programs import Program
 
 MARK = 255
 """An image whose first pixel is all MARK is the one on which the codec misbehaves."""
@@ -104,4 +106,26 @@ class WildCodec(Codec):
         return np.array(PIL.Image.open(io.BytesIO(bitstream)))
 
 
+def _program(name: str) -> Program:
+    return Program((name,), "no remedy", ("--version",), r"copier (\S+)", "WILD_PROGRAMS")
+
+
+class CopyCodec(SubprocessCodec):
+    """A codec whose programs copy a file, after what a test adds to them."""
+
+    encoder = _program("copyenc")
+    decoder = _program("copydec")
+    stream_name = "stream.ppm"
+
+    def check_point(self, point: float) -> None:
+        pass
+
+    def encode_command(self, point: float, width: int, height: int) -> list[str]:
+        return [self.source_name, self.stream_name, f"{point:g}", f"{width}x{height}"]
+
+    def decode_command(self) -> list[str]:
+        return [self.stream_name, self.decoded_name]
+
+
+COPY = CodecEntry("wild:CopyCodec", "for tests", "point", (1.0,))
 ENTRY = CodecEntry("wild:WildCodec", "for tests", "point", (1.0,))
