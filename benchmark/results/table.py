@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -48,30 +49,37 @@ def read_table(
     """Return the table with all its columns and SCHEMA's, or these; text coded if `words_as_categories`."""
     words = WORDS if words_as_categories else frozenset()
     try:
-        schema = pq.read_schema(path)
+        data = _read_sealed(path)
+        schema = pq.read_schema(pa.BufferReader(data))
         _check_schema(path, schema)
         held = schema.names
         names = list(dict.fromkeys([*held, *COLUMNS])) if columns is None else list(columns)
-        file = pq.ParquetFile(path, read_dictionary=sorted(words.intersection(held)))
+        file = pq.ParquetFile(
+            pa.BufferReader(data),
+            read_dictionary=sorted(words.intersection(held)),
+            page_checksum_verification=True,
+        )
         table = file.read(columns=[name for name in names if name in held])
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(f"{path}: is no readable parquet file: {error}") from error
     return shaped(table, table_schema(names, words))
 
 
+_REMEDY = "measure anew (`bench run suite NAME --fresh` moves the old results aside)"
+
+
 def _check_schema(path: Path, schema: pa.Schema) -> None:
     """Raise StoreError for a version that is not read here, or a table that is not of its version."""
-    remedy = "measure anew (`bench run suite NAME --fresh` moves the old results aside)"
     version = (schema.metadata or {}).get(b"bench_schema_version", b"?").decode()
     if version not in READABLE:
         raise StoreError(
             f"{path}: has schema version {version}, this bench reads {' and '.join(READABLE)} and writes "
-            f"{SCHEMA_VERSION}; use the bench that wrote it, or {remedy}"
+            f"{SCHEMA_VERSION}; use the bench that wrote it, or {_REMEDY}"
         )
     lacking = [f.name for f in SCHEMA if not f.nullable and f.name not in schema.names]
     foreign = [f.name for f in schema if f.name not in COLUMNS and f.type != pa.float64()]
     if lacking or foreign:
-        raise StoreError(f"{path}: lacks columns ({lacking}) or has foreign ones ({foreign}); {remedy}")
+        raise StoreError(f"{path}: lacks columns ({lacking}) or has foreign ones ({foreign}); {_REMEDY}")
 
 
 def shaped(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -83,9 +91,59 @@ def shaped(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(arrays, schema=schema)
 
 
-def write_table(table: pa.Table, path: Path, check: Callable[[], None] = lambda: None) -> None:
-    """Replace the parquet file in one step, unless `check`, called just before, raises. Raises OSError."""
+def write_table(
+    table: pa.Table, path: Path, check: Callable[[], None] = lambda: None, *, level: int | None = None
+) -> None:
+    """Replace the parquet file in one step, unless `check`, called just before, raises. Raises OSError.
+
+    Each page has a checksum, for whatever reads parquet, and the file the sha256 of its own bytes, in its
+    metadata (see `_digest`). `level` is that of zstd.
+    """
+    data = _sealed(table, level)
     # Durable: the new name too must be on disk before the journal is emptied.
     with replacing(path, durable=True) as file:
-        pq.write_table(table, file, compression="zstd")
+        file.write(data)
         check()
+
+
+_KEY = "bench_sha256"
+_SEAL = _KEY.encode() + b"\x18\x40"
+"""How the metadata of parquet (Thrift's compact protocol) has the key and the length of its value, 64."""
+
+
+def _sealed(table: pa.Table, level: int | None) -> bytes:
+    """Return the parquet file of a table, with its digest in the place that was left for it."""
+    out = pa.BufferOutputStream()
+    options = {"compression": "zstd", "compression_level": level, "write_page_checksum": True}
+    with pq.ParquetWriter(out, table.schema, **options) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_KEY: _BLANK.decode()})
+    data = out.getvalue().to_pybytes()
+    at = data.rindex(_SEAL) + len(_SEAL)
+    return b"".join((data[:at], _digest(data, at), data[at + len(_BLANK) :]))
+
+
+_BLANK = b"0" * 64
+
+
+def _digest(data: bytes | memoryview, at: int) -> bytes:
+    """Return the sha256, in hexadecimal, of a file with zeros where, at `at`, it has the digest itself."""
+    digest = hashlib.sha256(data[:at])
+    digest.update(_BLANK)
+    digest.update(data[at + len(_BLANK) :])
+    return digest.hexdigest().encode()
+
+
+def _read_sealed(path: Path) -> pa.Buffer:
+    """Return the bytes of a parquet file. Raises OSError, and StoreError if they are not what was written.
+
+    Files without a digest, of an older or another program, are taken as they are.
+    """
+    data = path.read_bytes()
+    at = data.rfind(_SEAL) + len(_SEAL)
+    if at >= len(_SEAL) and data[at : at + len(_BLANK)] != _digest(memoryview(data), at):
+        raise StoreError(
+            f"{path}: is damaged: its bytes are not those that were written (sha256); copy it from a backup, "
+            f"or {_REMEDY}"
+        )
+    return pa.py_buffer(data)
