@@ -23,6 +23,7 @@ from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics import METRICS
 from benchmark.metrics.measure import measure
 from benchmark.results.records import KEPT, Asked, Record, Status
+from benchmark.runs.state import state_put_back
 from benchmark.runs.suite import Task
 from benchmark.runs.workers import Stopped, start_clock
 
@@ -93,38 +94,58 @@ def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _Coded:
+    """What came of coding an image."""
+
+    bitstream: bytes
+    decoded: Image
+    encode_seconds: float
+    decode_seconds: float
+    codec_version: str
+
+
 def _measure(task: Task, context: RunContext, loaded: LoadedImage) -> dict[str, Any]:
     """Encode, decode and measure; return the columns that only a success has."""
+    with state_put_back(context.threads):
+        coded = _code(task, loaded.pixels)
+    _check_decoded(coded.decoded, loaded.pixels)
+    values, notes = measure(loaded.pixels, coded.decoded, task.metrics)
+    if context.keep_dir:
+        _keep(context.keep_dir, task, coded.bitstream, coded.decoded)
+    height, width, _ = loaded.pixels.shape
+    return {
+        "codec_version": coded.codec_version,
+        "width": width,
+        "height": height,
+        "bitstream_bytes": len(coded.bitstream),
+        "bitstream_sha256": hashlib.sha256(coded.bitstream).hexdigest(),
+        "decoded_sha256": hashlib.sha256(np.ascontiguousarray(coded.decoded).data).hexdigest(),
+        "bpp": 8 * len(coded.bitstream) / (width * height),
+        "metrics": values,
+        "metric_versions": _json(metric_versions(task.metrics)),
+        "metric_notes": _json(notes),
+        "encode_seconds": coded.encode_seconds,
+        "decode_seconds": coded.decode_seconds,
+        "image_conversions": json.dumps(loaded.conversions),
+    }
+
+
+def _code(task: Task, pixels: Image) -> _Coded:
+    """Encode and decode, on the clock."""
     encoder, decoder = _codecs(task.codec_id, task.codec_options)
-    _warm_up(task, encoder, decoder, loaded.pixels)
+    _warm_up(task, encoder, decoder, pixels)
     encoder.prepare(task.point)
     start_clock()
     start = time.perf_counter()
-    bitstream = encoder.encode(loaded.pixels, task.point)
+    bitstream = encoder.encode(pixels, task.point)
     encode_seconds = time.perf_counter() - start
     start = time.perf_counter()
     decoded = decoder.decode(bitstream)
     decode_seconds = time.perf_counter() - start
-    _check_decoded(decoded, loaded.pixels)
-    values, notes = measure(loaded.pixels, decoded, task.metrics)
-    if context.keep_dir:
-        _keep(context.keep_dir, task, bitstream, decoded)
-    height, width, _ = loaded.pixels.shape
-    return {
-        "codec_version": _version(task.codec_id, task.codec_options),
-        "width": width,
-        "height": height,
-        "bitstream_bytes": len(bitstream),
-        "bitstream_sha256": hashlib.sha256(bitstream).hexdigest(),
-        "decoded_sha256": hashlib.sha256(np.ascontiguousarray(decoded).data).hexdigest(),
-        "bpp": 8 * len(bitstream) / (width * height),
-        "metrics": values,
-        "metric_versions": _json(metric_versions(task.metrics)),
-        "metric_notes": _json(notes),
-        "encode_seconds": encode_seconds,
-        "decode_seconds": decode_seconds,
-        "image_conversions": json.dumps(loaded.conversions),
-    }
+    return _Coded(
+        bitstream, decoded, encode_seconds, decode_seconds, _version(task.codec_id, task.codec_options)
+    )
 
 
 def _protocol(task: Task) -> dict[str, Any]:

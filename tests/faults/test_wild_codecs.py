@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pandas as pd
 from running import Runs
 
+UMASK = os.umask(0o22)
+os.umask(UMASK)
 FIRST, OTHERS = "image0.png", ("image1.png", "image2.png")
 
 BAD_WORDS = {
@@ -58,3 +62,33 @@ def test_whatever_a_codec_raises_and_however_its_process_ends_costs_that_row(run
     for does, error in RAISED.items():
         assert rows.loc[does, FIRST]["error"].strip(": ") == error
         assert [rows.loc[does, image]["status"] for image in OTHERS] == ["ok", "ok"]
+
+
+def test_what_a_codec_changes_in_its_process_is_put_back_before_the_next_one(runs: Runs) -> None:
+    runs.suite("leak", "tell the state")
+    done = runs.run("--keep")
+    assert "6 measured, 0 reused, 0 failed" in done.stdout, done.stderr
+    rows = runs.rows()
+    told = json.loads(rows.loc["tell the state", FIRST]["extra"])
+    threads = rows["threads"].iloc[0]
+    assert told == {
+        "folder": str(runs.folder),
+        "threads": threads,
+        "divide": "warn",
+        "wild": None,
+        "umask": UMASK,
+        "precision": 28,
+        "terminating": True,
+    }
+    left = json.loads(rows.loc["leak", FIRST]["extra"])["left_changed"]
+    assert left == [
+        "working directory",
+        "environment variables",
+        "umask",
+        "signal handlers",
+        "numpy's error state",
+        "decimal's context",
+        "torch's threads",
+    ]
+    assert len(list((runs.results / "_kept").rglob("*.png"))) == 6
+    assert not Path("/out/mid").exists()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import decimal
 import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,6 +49,24 @@ def _leak() -> None:
     torch.set_num_threads(7)
     os.environ["WILD"] = "left"
     os.umask(0)
+    decimal.getcontext().prec = 5
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _tell() -> None:
+    import torch
+
+    umask = os.umask(0)
+    os.umask(umask)
+    note(
+        folder=str(Path.cwd()),
+        threads=torch.get_num_threads(),
+        divide=np.geterr()["divide"],
+        wild=os.environ.get("WILD"),
+        umask=umask,
+        precision=decimal.getcontext().prec,
+        terminating=callable(signal.getsignal(signal.SIGTERM)),
+    )
 
 
 def _detached_child() -> None:
@@ -72,6 +92,7 @@ DOES: dict[str, Callable[[], None]] = {
     "note a nest": lambda: note(nest=_nested(3000)),
     "note a surrogate": lambda: note(file="caf\udce9", binary_sha256="caf\udce9"),
     "leak": _leak,
+    "tell the state": _tell,
     "sleep": lambda: time.sleep(600),
     "leave a child": _detached_child,
 }
