@@ -68,8 +68,8 @@ def suite(
 ) -> None:
     """Run a suite, skipping completed evaluations.
 
-    Every codec of the suite is measured at every operating point on every image. Each result is stored before
-    the next evaluation starts, so an interrupted run resumes where it stopped. A codec that keeps failing is
+    Every codec of the suite is measured at every operating point on every image. Each result is stored as it
+    comes, so an interrupted run resumes where it stopped. A codec that keeps failing is
     dropped; rerun to resume.
     """
     from benchmark.cli import display

@@ -30,8 +30,9 @@ MIN_FAILED = 10
 
 Images that cannot be loaded do not count."""
 
-QUEUED_PER_JOB = 4
-"""How many evaluations wait ready for each worker: enough that none idles, few enough to stop quickly."""
+QUEUED_PER_JOB = 2
+"""How many evaluations are given out for each worker: one that it works on, and one that waits so that it
+does not idle. So many results at most, for each worker, are lost with a run that stalls and is killed."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,17 @@
-"""The one temporary folder of a run: what its processes leave behind goes with it, or with the next run."""
+"""The one temporary folder of a run: what its processes leave behind goes with it, or with the next run.
+
+Its name is TMPDIR to all processes that are started for the run, and so tells them from others: those that
+outlive what started them, in sessions of their own too, go in the same way.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,11 +38,16 @@ def run_folder() -> Iterator[Path]:
         raise BenchError(
             f"no temporary folder can be made ({error.strerror}); free space, or set TMPDIR"
         ) from error
+    before = os.environ.get("TMPDIR")
     try:
         with locked(folder / LOCK, wait=False):
+            os.environ["TMPDIR"] = str(folder)
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.environ.pop("TMPDIR", None)
+        if before is not None:
+            os.environ["TMPDIR"] = before
+        _remove(folder)
 
 
 def _sweep(parent: Path) -> None:
@@ -46,4 +57,30 @@ def _sweep(parent: Path) -> None:
             signed = (folder / LOCK).read_text(errors="replace").endswith(f" on {socket.gethostname()}")
             if signed and folder.lstat().st_uid == os.geteuid() and not folder.is_symlink():
                 with locked(folder / LOCK, wait=False):
-                    shutil.rmtree(folder, ignore_errors=True)
+                    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Kill what was started for the run and still is there, then remove its folder."""
+    for _ in range(_ROUNDS):
+        strays = list(_started_with(folder))
+        for process in strays:
+            with suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+        if not strays:
+            break
+        time.sleep(0.01)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+_ROUNDS = 20
+"""How often it is looked again for processes that others, killed since, may have started meanwhile."""
+
+
+def _started_with(folder: Path) -> Iterator[int]:
+    """Yield the processes that were started with `folder` as TMPDIR, as far as this user may know."""
+    mark = b"\0TMPDIR=" + os.fsencode(folder) + b"\0"
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in b"\0" + (process / "environ").read_bytes() and int(process.name) != os.getpid():
+                yield int(process.name)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, InvalidStateError
 from contextlib import ExitStack, suppress
 from itertools import count
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -66,6 +67,7 @@ class LocalExecutor(Executor):
         self._limit_seconds = None if timeout_seconds is None else preparing_seconds + timeout_seconds
         context = multiprocessing.get_context("spawn")
         self._scratch = ExitStack()
+        resource_tracker.ensure_running()  # it serves this process, and is not to end with the run
         folder = self._scratch.enter_context(run_folder())
         self._watch = Watch(self._end, timeout_seconds)
         self._numbers = count(1)
@@ -123,8 +125,8 @@ class LocalExecutor(Executor):
             self._pool.close()
         if wait:
             self._pool.join()
+            self._scratch.close()
         self._watch.close()
-        self._scratch.close()
 
 
 _reporter: Reporter | None = None
@@ -145,7 +147,7 @@ def start_clock() -> None:
 def _start_worker(threads: int, reporter: Reporter, folder: Path, run: int) -> None:
     global _reporter  # noqa: PLW0603 (one worker is one process)
     _reporter = reporter
-    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    tempfile.tempdir = str(folder)
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
     signal.signal(signal.SIGTERM, _stop)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import time
 from pathlib import Path
 
 from running import Runs
 
 from benchmark.results.store import read_results
+from benchmark.runs.runner import QUEUED_PER_JOB
 
 
 def images_of(*folders: Path) -> set[tuple[float, str]]:
@@ -94,3 +97,19 @@ def test_a_measurement_again_that_fails_leaves_the_good_row(runs: Runs) -> None:
         assert rows["status"].tolist() == ["ok"] * 3
         assert set(rows["bitstream_sha256"]) == set(good["bitstream_sha256"])
     assert "0 measured, 3 reused" not in runs.run("--keep").stdout  # what is not kept is still tried again
+
+
+def test_what_a_stalled_and_killed_run_loses_is_bounded(runs: Runs) -> None:
+    runs.suite(points=20, seconds=0.05)
+    log = runs.folder / "log"
+    runs.environment["WILD_LOG"] = str(log)
+    with runs.start("--jobs", "2") as running:
+        runs.wait_for(3)
+        running.send_signal(signal.SIGSTOP)
+        time.sleep(1)  # workers do what they were given
+        running.kill()
+        running.wait()
+    lost = len(log.read_text().splitlines()) - len(read_results(runs.results))
+    assert 0 < lost <= 2 * QUEUED_PER_JOB
+    assert "0 failed" in runs.run("--jobs", "2").stdout
+    assert len(read_results(runs.results)) == 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import stat
 from pathlib import Path
@@ -19,18 +20,17 @@ cp "$1" "$2"
 """
 
 
-def install_programs(runs: Runs, body: str) -> None:
-    """Ask for the codec `copy` alone, whose encoder does `body` first."""
+def install_programs(runs: Runs, body: str, *, keep: bool = False) -> None:
+    """Ask for the codec `copy`, whose encoder does `body` first, alone or before the others."""
     programs = runs.folder / "programs"
     programs.mkdir()
     for name, first in (("copyenc", body), ("copydec", "")):
         (programs / name).write_text(SCRIPT.format(body=first))
         (programs / name).chmod(stat.S_IRWXU)
     runs.environment["WILD_PROGRAMS"] = str(programs)
-    (runs.folder / "mid.toml").write_text(
-        'name = "mid"\ndataset = "folder:images"\nmetrics = ["psnr_rgb"]\n'
-        '[[codec]]\nname = "copy"\npoints = [1, 2]\n'
-    )
+    suite = runs.folder / "mid.toml"
+    head, others = re.split(r"(?=\[\[)", suite.read_text(), maxsplit=1)
+    suite.write_text(f'{head}[[codec]]\nname = "copy"\npoints = [1, 2]\n{others if keep else ""}')
 
 
 def processes_below(folder: Path) -> list[str]:
@@ -85,3 +85,31 @@ def test_a_closed_terminal_ends_a_run_and_its_journal_is_merged(runs: Runs) -> N
     assert (runs.results / "_journal.jsonl").stat().st_size == 0
     assert len(pd.read_parquet(runs.results)) == 2
     assert list((runs.folder / "temporary").iterdir()) == []
+
+
+def is_alive(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("how", [None, signal.SIGKILL])
+def test_no_process_of_a_codec_outlives_the_run_or_the_next_one(
+    runs: Runs, how: signal.Signals | None
+) -> None:
+    pids = runs.folder / "pids"
+    runs.suite("leave a child", points=10, images=1, seconds=0.1)
+    runs.environment["WILD_PIDS"] = str(pids)
+    install_programs(runs, f"setsid sh -c 'echo $$ >> \"{pids}\"; exec sleep 300' & sleep 0.2", keep=True)
+    if how is None:
+        done = runs.run()
+        assert "12 measured" in done.stdout, done.stderr
+    else:
+        with runs.start() as running:
+            wait_until(lambda: pids.exists() and len(pids.read_text().split()) > 4)
+            running.kill()
+            running.wait()
+        assert any(is_alive(pid) for pid in pids.read_text().split())
+        assert runs.run().returncode == 0
+    wait_until(lambda: not any(is_alive(pid) for pid in pids.read_text().split()), 5)

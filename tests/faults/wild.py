@@ -70,10 +70,10 @@ def _tell() -> None:
 
 
 def _detached_child() -> None:
-    file = os.environ["WILD_PID_FILE"]
-    with subprocess.Popen(["sleep", "300"], start_new_session=True) as child:
-        Path(file).write_text(str(child.pid))
-        child.returncode = 0  # nobody waits for it
+    child = subprocess.Popen(["sleep", "300"], start_new_session=True)
+    with Path(os.environ["WILD_PIDS"]).open("a") as file:
+        file.write(f"{child.pid}\n")
+    child.returncode = 0  # nobody waits for it
 
 
 DOES: dict[str, Callable[[], None]] = {
@@ -119,6 +119,9 @@ class WildCodec(Codec):
             time.sleep(self._seconds)
             if np.all(image[0, 0] == MARK):
                 DOES[self._does]()
+            if log := os.environ.get("WILD_LOG"):
+                with Path(log).open("a") as file:
+                    file.write("coded\n")
         out = io.BytesIO()
         PIL.Image.fromarray(image // 8 * 8).save(out, "PNG")
         return out.getvalue()
