@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from types import UnionType
+from typing import Any, cast, get_args, get_type_hints
 
 from benchmark.codecs.base import Codec, CodecEntry
 from benchmark.errors import CodecUnavailableError, UsageError
@@ -58,8 +60,9 @@ def codec_entry(name: str) -> CodecEntry:
 def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
     """Make the codec `name`, its default options overridden by `options`.
 
-    Raises UsageError for an unknown name or an option that the codec does not take, CodecUnavailableError
-    if its entry point, module or class cannot be imported here.
+    Raises UsageError for an unknown name, an option that the codec does not take or one that is not of the
+    type that its constructor names, CodecUnavailableError if its entry point, module or class cannot be
+    imported here.
     """
     entry = codec_entry(name)
     try:
@@ -70,6 +73,10 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
         ) from error
     given = {**entry.options, **(options or {})}
     known = sorted(set(inspect.signature(factory).parameters) - {"name"})
+    for option, hint in _hints(factory).items():
+        if options is not None and option in options and not _fits(options[option], hint):
+            wanted = "finite number" if hint is float else getattr(hint, "__name__", hint)
+            raise UsageError(f"codec {name!r}, option {option}: {options[option]!r} is no {wanted}")
     try:
         return factory(name=name, **given)
     except TypeError as error:
@@ -83,3 +90,22 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
 def _not_an_option(option: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(option, known, n=1)
     return f"unknown {option!r}{f' (did you mean {near[0]!r}?)' if near else ''}"
+
+
+def _hints(factory: Callable[..., Codec]) -> dict[str, Any]:
+    """Return the types that a constructor gives its parameters; none if they cannot be found out."""
+    try:
+        return get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    except (NameError, TypeError):  # names that a stranger imports for type checkers alone
+        return {}
+
+
+def _fits(value: object, hint: object) -> bool:
+    """Whether a value of a suite is of a type: 1 is a float and "a" a text, but 3.0, true and inf no int."""
+    if isinstance(hint, UnionType):
+        return any(_fits(value, kind) for kind in get_args(hint))
+    if hint in (int, float) and isinstance(value, bool):
+        return False
+    if hint is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, hint) if isinstance(hint, type) else True

@@ -34,6 +34,9 @@ from benchmark.images import check_image, open_checked, pixel_limit
 HEVC_QPS = (47, 42, 37, 32, 27, 22, 17, 12)
 """The default points of HEVC and its kin, whose QPs mean about the same, quality rising."""
 
+MOST_SECONDS = 366 * 24 * 3600
+"""The longest time limit of a program: a year."""
+
 TAIL_BYTES = 8192
 """How much of a program's output is kept, from its end; an error message shows the last lines of it."""
 _TAIL_LINES = 5
@@ -58,8 +61,10 @@ class SubprocessCodec(Codec):
     decoded_name: ClassVar[str] = "decoded.ppm"
 
     def __init__(self, name: str, timeout_seconds: float = 3600.0) -> None:
-        if not timeout_seconds > 0:
-            raise UsageError(f"{name}: timeout_seconds is {timeout_seconds:g}; give a number above 0")
+        if not 0 < timeout_seconds <= MOST_SECONDS:
+            raise UsageError(
+                f"{name}: timeout_seconds is {timeout_seconds:g}; give a number above 0, at most a year"
+            )
         self.name = name
         self.timeout_seconds = timeout_seconds
 

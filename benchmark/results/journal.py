@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmark.files import replacing
-from benchmark.results.records import record_of
+from benchmark.results.records import JSON_COLUMNS, json_fault, record_of
 
 JOURNAL = "_journal.jsonl"
 
@@ -34,7 +34,10 @@ def read_journal(folder: Path) -> tuple[list[dict[str, Any]], int]:
     rows, unreadable = [], 0
     for line in lines[:-1]:  # what follows the last newline was torn off in the middle of writing
         try:
-            rows.append(record_of(json.loads(line)).row())
+            row = record_of(json.loads(line)).row()
+            if any(json_fault(column, row[column]) for column in JSON_COLUMNS):
+                raise ValueError("a column of JSON that is none")
+            rows.append(row)
         except (ValueError, TypeError, RecursionError):
             unreadable += 1
     return rows, unreadable

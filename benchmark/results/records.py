@@ -212,6 +212,31 @@ COLUMNS = tuple(column.name for column in fields(Record) if column.name != "metr
 """The columns that every table has; what others it has are metrics."""
 _COLUMNS = frozenset(COLUMNS)
 
+JSON_COLUMNS: dict[str, type] = {
+    "codec_options": dict,
+    "metric_versions": dict,
+    "metric_notes": dict,
+    "encode_argv": list,
+    "decode_argv": list,
+    "image_conversions": list,
+    "protocol": dict,
+    "environment": dict,
+    "extra": dict,
+}
+"""The columns that hold JSON, and of which kind; they may be null or empty."""
+
+
+def json_fault(column: str, text: str | None) -> str | None:
+    """Return what is wrong with a value of a column of JSON_COLUMNS; None if nothing is."""
+    kind = JSON_COLUMNS[column]
+    try:
+        fits = not text or isinstance(json.loads(text), kind)
+    except (ValueError, RecursionError) as error:
+        return f"column {column}: {str(text)[:60]!r} is no JSON: {error}"
+    what = "object" if kind is dict else "array"
+    return None if fits else f"column {column}: {str(text)[:60]!r} is no JSON {what}"
+
+
 SLOT = ("dataset", "codec", "point", "image")
 """The columns that name a row: a store holds one row for each, the one written last, but for failures where
 there is a good row of the same identity."""

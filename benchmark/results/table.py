@@ -12,7 +12,14 @@ import pyarrow.parquet as pq
 
 from benchmark.errors import StoreError
 from benchmark.files import replacing
-from benchmark.results.records import COLUMNS, READABLE, SCHEMA_VERSION, Record
+from benchmark.results.records import (
+    COLUMNS,
+    JSON_COLUMNS,
+    READABLE,
+    SCHEMA_VERSION,
+    Record,
+    json_fault,
+)
 
 TABLE = "results.parquet"
 
@@ -60,8 +67,10 @@ def read_table(
             page_checksum_verification=True,
         )
         table = file.read(columns=[name for name in names if name in held])
+        table.validate(full=True)  # texts that are no UTF-8
     except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(f"{path}: is no readable parquet file: {error}") from error
+    _check_values(path, table)
     return shaped(table, table_schema(names, words))
 
 
@@ -80,6 +89,34 @@ def _check_schema(path: Path, schema: pa.Schema) -> None:
     foreign = [f.name for f in schema if f.name not in COLUMNS and f.type != pa.float64()]
     if lacking or foreign:
         raise StoreError(f"{path}: lacks columns ({lacking}) or has foreign ones ({foreign}); {_REMEDY}")
+    if len(set(schema.names)) < len(schema.names):
+        raise StoreError(f"{path}: has columns twice; {_REMEDY}")
+    for f in SCHEMA:
+        if f.name in schema.names and not _is_like(schema.field(f.name).type, f.type):
+            held = schema.field(f.name).type
+            raise StoreError(f"{path}: column {f.name} holds {held}, not {f.type}; {_REMEDY}")
+
+
+def _is_like(held: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether a column of type `held` can stand for one of `wanted`: the same but for size and coding."""
+    if pa.types.is_dictionary(held):
+        held = held.value_type
+    if pa.types.is_null(held) or held == wanted:
+        return True
+    if wanted == pa.string():
+        return bool(pa.types.is_large_string(held))
+    return bool(pa.types.is_integer(held) or (wanted == pa.float64() and pa.types.is_floating(held)))
+
+
+def _check_values(path: Path, table: pa.Table) -> None:
+    """Raise StoreError, naming the column, for nulls where none may be, and for JSON that is none."""
+    for name in table.schema.names:
+        if name in SCHEMA.names and not SCHEMA.field(name).nullable and table[name].null_count:
+            raise StoreError(f"{path}: column {name} has {table[name].null_count} nulls; {_REMEDY}")
+    for name in JSON_COLUMNS.keys() & set(table.schema.names):
+        for text in table[name].unique().to_pylist():
+            if fault := json_fault(name, text):
+                raise StoreError(f"{path}: {fault}; {_REMEDY}")
 
 
 def shaped(table: pa.Table, schema: pa.Schema) -> pa.Table:
