@@ -35,6 +35,17 @@ def file_name(text: str, suffix: str = "") -> str:
     return name + suffix
 
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def printable(text: str) -> str:
+    """Return what a stranger said with its control characters written out: they could steer a terminal.
+
+    Line feeds and tabs stay.
+    """
+    return text.translate(_CONTROLS)
+
+
 def read_text(path: Path) -> str:
     """Return a text that a user wrote: UTF-8, with or without a byte order mark.
 

@@ -18,7 +18,7 @@ from benchmark.arrays import Image
 from benchmark.codecs import make_codec
 from benchmark.codecs.base import Codec, Facts, collect_facts, note
 from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError
-from benchmark.files import file_name, write_atomically
+from benchmark.files import file_name, printable, write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics import METRICS
 from benchmark.metrics.measure import measure
@@ -73,7 +73,8 @@ def _failed(row: dict[str, Any], facts: Facts, error: BaseException) -> Record:
 def _reason(error: BaseException) -> str:
     kind = type(error).__name__
     try:
-        return str(error) if isinstance(error, BenchError) else f"{kind}: {error}".removesuffix(": ")
+        text = str(error) if isinstance(error, BenchError) else f"{kind}: {error}".removesuffix(": ")
+        return printable(text)
     except Exception:  # a stranger's exception may be unable to say what it is
         return kind
 

@@ -84,6 +84,7 @@ DOES: dict[str, Callable[[], None]] = {
     "generator exit": lambda: _raise(GeneratorExit()),
     "no words": lambda: _raise(_NoWordsError()),
     "a surrogate": lambda: _raise(OSError("no such image: caf\udce9/a.png")),
+    "escape": lambda: _raise(ValueError("\x1b[2J\x9b")),
     "hard exit 0": lambda: os._exit(0),
     "hard exit 3": lambda: os._exit(3),
     "note a word": lambda: note(entropy_bits="many"),
