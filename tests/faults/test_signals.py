@@ -7,6 +7,7 @@ import pty
 import re
 import signal
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,7 @@ cp "$1" "$2"
 """
 
 
-def install_programs(runs: Runs, body: str, *, keep: bool = False) -> None:
+def install_programs(runs: Runs, body: str, *, keep: bool = False, points: Sequence[int] = (1, 2)) -> None:
     """Ask for the codec `copy`, whose encoder does `body` first, alone or before the others."""
     programs = runs.folder / "programs"
     programs.mkdir()
@@ -30,7 +31,7 @@ def install_programs(runs: Runs, body: str, *, keep: bool = False) -> None:
     runs.environment["WILD_PROGRAMS"] = str(programs)
     suite = runs.folder / "mid.toml"
     head, others = re.split(r"(?=\[\[)", suite.read_text(), maxsplit=1)
-    suite.write_text(f'{head}[[codec]]\nname = "copy"\npoints = [1, 2]\n{others if keep else ""}')
+    suite.write_text(f'{head}[[codec]]\nname = "copy"\npoints = {list(points)}\n{others if keep else ""}')
 
 
 def processes_below(folder: Path) -> list[str]:
