@@ -73,18 +73,28 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
         ) from error
     given = {**entry.options, **(options or {})}
     known = sorted(set(inspect.signature(factory).parameters) - {"name"})
-    for option, hint in _hints(factory).items():
-        if options is not None and option in options and not _fits(options[option], hint):
-            wanted = "finite number" if hint is float else getattr(hint, "__name__", hint)
-            raise UsageError(f"codec {name!r}, option {option}: {options[option]!r} is no {wanted}")
+    mistyped = _mistyped(name, factory, options or {})
     try:
-        return factory(name=name, **given)
+        codec = factory(name=name, **given)  # its own words come first
     except TypeError as error:
         problem = "; ".join(_not_an_option(option, known) for option in given if option not in known)
         raise UsageError(
-            f"codec {name!r} does not take these options: {problem or error}; its options: "
+            mistyped
+            or f"codec {name!r} does not take these options: {problem or error}; its options: "
             f"{', '.join(known) or 'none'}"
         ) from error
+    if mistyped:
+        raise UsageError(mistyped)
+    return codec
+
+
+def _mistyped(name: str, factory: Callable[..., Codec], options: Mapping[str, Any]) -> str:
+    """Return what is wrong with the first option that is not of its type; empty if there is none."""
+    for option, hint in _hints(factory).items():
+        if option in options and not _fits(options[option], hint):
+            wanted = "finite number" if hint is float else getattr(hint, "__name__", hint)
+            return f"codec {name!r}, option {option}: {options[option]!r} is no {wanted}"
+    return ""
 
 
 def _not_an_option(option: str, known: Sequence[str]) -> str:

@@ -48,7 +48,8 @@ def test_a_suite_that_cannot_be_is_refused_by_field(head: str, tmp_path: Path) -
     ("codec", "options", "message"),
     [
         ("baseline", "quantizer = [1]", r"option quantizer: \[1\] is no str"),
-        ("cjxl", "timeout_seconds = inf", "option timeout_seconds: inf is no finite number"),
+        ("cjxl", "timeout_seconds = inf", "timeout_seconds is inf; give a number above 0"),
+        ("cjxl", "timeout_seconds = 'long'", "option timeout_seconds: 'long' is no finite number"),
         ("cjxl", "timeout_seconds = 1e300", "timeout_seconds is 1e\\+300; .* at most a year"),
         ("jpegxl", "effort = 3.0", "option effort: 3.0 is no int"),
         ("jpegxl", "effort = true", "option effort: True is no int"),
