@@ -59,6 +59,8 @@ class Store:
         self._lock_descriptor = -1
         self._lock_path, self._journal_path = str(folder / LOCK), str(folder / JOURNAL)
         self._journal: IO[bytes] | None = None
+        self._can_check = True
+        """Whether a path and a descriptor can be told to be one file; not so on some network file systems."""
 
     def __enter__(self) -> Store:
         """Lock the folder and merge what an earlier run left. Raises StoreError if it cannot be written."""
@@ -100,6 +102,11 @@ class Store:
         if not (self.folder / TABLE).exists() or (journal.exists() and journal.stat().st_size):
             write_table(table, self.folder / TABLE)
         self._journal = begin_journal(self.folder)
+        self._can_check = self._is_in_place(self._journal)
+        if not self._can_check:
+            self.notes.append(
+                "the file system numbers files anew: a folder moved under the run goes unnoticed"
+            )
 
     def append(self, records: Iterable[Record]) -> None:
         """Put records on disk, to stay.
@@ -148,13 +155,10 @@ class Store:
         Somebody may have moved or deleted the folder, and another run may be writing in its place: nothing
         is to be merged into that, and nothing emptied.
         """
-        if self._journal is None:
+        if self._journal is None or not self._can_check or self._is_in_place(self._journal):
             return
-        journal = self._journal.fileno()
         ours = is_at(self._lock_path, self._lock_descriptor)
-        if ours and is_at(self._journal_path, journal):
-            return
-        place = rescue(self.folder, journal, ours=ours)
+        place = rescue(self.folder, self._journal.fileno(), ours=ours)
         self._journal.close()
         self._journal = None
         what = JOURNAL if ours else LOCK
@@ -163,6 +167,9 @@ class Store:
             f"file now, or none); its finished rows are in {place}, a results folder: put it back if it was "
             "moved, and rerun to resume"
         )
+
+    def _is_in_place(self, journal: IO[bytes]) -> bool:
+        return is_at(self._lock_path, self._lock_descriptor) and is_at(self._journal_path, journal.fileno())
 
     def rows(self, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Yield these columns of every row."""

@@ -188,6 +188,18 @@ def test_a_failure_takes_the_place_of_good_rows_of_another_identity_alone(
         assert read_results(tmp_path)["status"].tolist()[1] == "ok"
 
 
+def test_a_file_system_that_numbers_files_anew_does_not_stop_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "is_at", lambda path, descriptor: False)
+    with Store(tmp_path) as store:
+        assert store.notes == [
+            "the file system numbers files anew: a folder moved under the run goes unnoticed"
+        ]
+        store.append([ROW])
+    assert len(read_results(tmp_path)) == 1
+
+
 def test_no_flipped_bit_changes_a_value_unnoticed(tmp_path: Path) -> None:
     """Of 1,200 flipped bits, 296 did before the file had a digest, and 3 ended in a traceback."""
     chance = random.Random(1)
