@@ -54,7 +54,7 @@ def _sweep(parent: Path) -> None:
     """Remove the folders of killed runs: signed by a process of this machine, and locked by none."""
     for folder in parent.glob(f"{PREFIX}*"):
         with suppress(OSError, LockedError):
-            signed = (folder / LOCK).read_text(errors="replace").endswith(f" on {socket.gethostname()}")
+            signed = (folder / LOCK).read_bytes().endswith(f" on {socket.gethostname()}".encode())
             if signed and folder.lstat().st_uid == os.geteuid() and not folder.is_symlink():
                 with locked(folder / LOCK, wait=False):
                     _remove(folder)
