@@ -35,6 +35,17 @@ def file_name(text: str, suffix: str = "") -> str:
     return name + suffix
 
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def printable(text: str) -> str:
+    """Return what a stranger said with its control characters written out: they could steer a terminal.
+
+    Line feeds and tabs stay.
+    """
+    return text.translate(_CONTROLS)
+
+
 def read_text(path: Path) -> str:
     """Return a text that a user wrote: UTF-8, with or without a byte order mark.
 
@@ -76,8 +87,10 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
     """Keep every other process out that locks `path`, until the block or this process ends, however it ends.
+
+    Yields the descriptor of the locked file: who deletes or moves the file lets others lock another one.
 
     The file at `path` is made where there is none, holds the name of the process that locks it or did so
     last, and stays. With `wait`, the block begins when no other process is in it; without, raises
@@ -86,20 +99,22 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     from filelock import FileLock, Timeout  # here, as workers write files but lock none
 
     path.parent.stat()  # the library would make a folder that is not there
-    lock = FileLock(path, timeout=-1 if wait else 0, on_acquired=_sign)
+    held: list[int] = []
+
+    def sign(descriptor: int) -> None:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        held.append(descriptor)
+
+    lock = FileLock(path, timeout=-1 if wait else 0, on_acquired=sign)
     try:
         lock.acquire()
     except Timeout as error:
         raise LockedError(path, path.read_text().strip() or "another process") from error
     try:
-        yield
+        yield held[-1]
     finally:
         lock.release()
-
-
-def _sign(lock: int) -> None:
-    os.ftruncate(lock, 0)
-    os.write(lock, f"process {os.getpid()} on {socket.gethostname()}".encode())
 
 
 def _sync_folder(path: Path) -> None:

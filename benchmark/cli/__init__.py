@@ -39,6 +39,7 @@ def build_app() -> typer.Typer:
 def main() -> None:
     """Run the command line: exit code 0 done, 1 some evaluations failed, 2 wrong request, 130 interrupted."""
     from benchmark.errors import BenchError, BitstreamError, CodecError, CodecUnavailableError, PointError
+    from benchmark.files import printable
 
     try:
         build_app()()
@@ -47,7 +48,7 @@ def main() -> None:
 
         if tracebacks_wanted():
             traceback.print_exc()
-        print(f"bench: {error}", file=sys.stderr)
+        print(f"bench: {printable(str(error))}", file=sys.stderr)
         on_request = isinstance(error, (BitstreamError, CodecUnavailableError, PointError))
         sys.exit(FAILED if isinstance(error, CodecError) and not on_request else BAD_INPUT)
     except (KeyboardInterrupt, SystemExit) as end:

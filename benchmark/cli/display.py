@@ -29,6 +29,7 @@ from rich.text import Text
 
 from benchmark.cli.options import tracebacks_wanted
 from benchmark.errors import AnalysisError, CodecUnavailableError
+from benchmark.files import printable
 from benchmark.metrics import METRICS, shown
 from benchmark.terminal import console, fitting
 
@@ -51,12 +52,12 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def say(text: str) -> None:
     """Print one line of text, whatever characters are in it."""
-    out.print(escape(text))
+    out.print(escape(printable(text)))
 
 
 def warn(text: str) -> None:
     """Print a warning to the standard error stream."""
-    err.print(f"[yellow]warning:[/] {escape(text)}")
+    err.print(f"[yellow]warning:[/] {escape(printable(text))}")
 
 
 def unavailable(codecs: Mapping[str, str], fatal: bool) -> None:

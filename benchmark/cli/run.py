@@ -69,8 +69,8 @@ def suite(
 ) -> None:
     """Run a suite, skipping completed evaluations.
 
-    Every codec of the suite is measured at every operating point on every image. Each result is stored before
-    the next evaluation starts, so an interrupted run resumes where it stopped. A codec that keeps failing is
+    Every codec of the suite is measured at every operating point on every image. Each result is stored as it
+    comes, so an interrupted run resumes where it stopped. A codec that keeps failing is
     dropped; rerun to resume.
     """
     from benchmark.cli import display
@@ -79,6 +79,7 @@ def suite(
     from benchmark.results.store import Store, set_aside
     from benchmark.runs import runner
     from benchmark.runs.evaluate import RunContext
+    from benchmark.runs.signals import Signalled, ending_as_by_ctrl_c
     from benchmark.runs.suite import load_suite, select_images, suite_file
 
     if scheduler and timeout:
@@ -105,7 +106,13 @@ def suite(
     if fresh and not some and (aside := set_aside(folder)):
         display.say(f"old results moved to {aside}")
     try:
-        with Store(folder) as store, _executor(scheduler, jobs, timeout) as executor:
+        with (
+            ending_as_by_ctrl_c(),
+            Store(folder) as store,
+            _executor(scheduler, jobs, timeout) as executor,
+        ):
+            for note in store.notes:
+                display.warn(f"{folder}: {note}")
             write_plan(folder, whole.plan(dataset))
             context = RunContext(uuid4().hex, executor.jobs, executor.threads, folder if keep else None)
             with display.RunProgress() as progress:
@@ -118,11 +125,14 @@ def suite(
                     fresh=fresh and some,
                     progress=progress,
                 )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as end:
         again = "rerun to resume"
         if fresh:
             again = "rerun to measure these rows again" if some else "rerun without --fresh to resume"
         display.warn(f"results so far are in {folder}; {again}")
+        if isinstance(end, Signalled):
+            typer.echo(f"bench: stopped by {end.signal.name}", err=True)
+            raise typer.Exit(128 + end.signal) from end
         raise
     display.summary(folder, chosen, outcome, codecs)
     if outcome.failed:

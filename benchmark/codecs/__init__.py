@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
 from pathlib import Path
-from typing import Any, cast
+from types import UnionType
+from typing import Any, cast, get_args, get_type_hints
 
 from benchmark.codecs.base import Codec, CodecEntry, seen_from
 from benchmark.errors import CodecUnavailableError, NeedsOptionsError, UsageError
@@ -79,8 +81,9 @@ def _of_file(target: str, folder: Path) -> object:
 def make_codec(name: str, options: Mapping[str, Any] | None = None, folder: Path = Path()) -> Codec:
     """Make the codec `name`, its default options overridden by `options`; paths are seen from `folder`.
 
-    Raises UsageError for an unknown name or an option that the codec does not take, NeedsOptionsError where
-    one is missing, CodecUnavailableError if its entry point, module or class cannot be imported here.
+    Raises UsageError for an unknown name, an option that the codec does not take or one that is not of the
+    type that its constructor names, NeedsOptionsError where one is missing, CodecUnavailableError if its
+    entry point, module or class cannot be imported here.
     """
     entry = codec_entry(name, folder)
     if names_file(entry.target):
@@ -100,15 +103,29 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None, folder: Path
             f"codec {name!r} needs the options {', '.join(needed)}: --option {needed[0]}=VALUE, in a suite "
             f"options = {{ {needed[0]} = VALUE }}"
         )
+    mistyped = _mistyped(name, factory, options or {})
     try:
         with seen_from(folder):
-            return factory(name=name, **given)
+            codec = factory(name=name, **given)  # its own words come first
     except TypeError as error:
         problem = "; ".join(_not_an_option(option, known) for option in given if option not in known)
         raise UsageError(
-            f"codec {name!r} does not take these options: {problem or error}; its options: "
+            mistyped
+            or f"codec {name!r} does not take these options: {problem or error}; its options: "
             f"{', '.join(known) or 'none'}"
         ) from error
+    if mistyped:
+        raise UsageError(mistyped)
+    return codec
+
+
+def _mistyped(name: str, factory: Callable[..., Codec], options: Mapping[str, Any]) -> str:
+    """Return what is wrong with the first option that is not of its type; empty if there is none."""
+    for option, hint in _hints(factory).items():
+        if option in options and not _fits(options[option], hint):
+            wanted = "finite number" if hint is float else getattr(hint, "__name__", hint)
+            return f"codec {name!r}, option {option}: {options[option]!r} is no {wanted}"
+    return ""
 
 
 def _made_by_file(name: str, target: str, options: Mapping[str, Any], folder: Path) -> Codec:
@@ -132,3 +149,22 @@ def _is_required(parameter: Parameter) -> bool:
 def _not_an_option(option: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(option, known, n=1)
     return f"unknown {option!r}{f' (did you mean {near[0]!r}?)' if near else ''}"
+
+
+def _hints(factory: Callable[..., Codec]) -> dict[str, Any]:
+    """Return the types that a constructor gives its parameters; none if they cannot be found out."""
+    try:
+        return get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    except (NameError, TypeError):  # names that a stranger imports for type checkers alone
+        return {}
+
+
+def _fits(value: object, hint: object) -> bool:
+    """Whether a value of a suite is of a type: 1 is a float and "a" a text, but 3.0, true and inf no int."""
+    if isinstance(hint, UnionType):
+        return any(_fits(value, kind) for kind in get_args(hint))
+    if hint in (int, float) and isinstance(value, bool):
+        return False
+    if hint is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, hint) if isinstance(hint, type) else True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -130,10 +131,30 @@ def note(**facts: object) -> None:
     A codec calls this inside `encode` or `decode`; outside `collect_facts` it does nothing. Known names:
     `encode_argv`, `decode_argv` (list of str), `binary_sha256` (of the encoder), `config_sha256` (str),
     `entropy_bits` (float: the estimate beside which the real bytes stand). Other names are kept too.
+    Values are kept as JSON has them: NumPy's numbers become Python's, other objects their text.
+    Raises TypeError, naming the fact, for what JSON cannot hold: no number, a nest without end.
     """
     facts_now = _facts.get()
     if facts_now is not None:
-        facts_now.update(facts)
+        facts_now.update({name: _plain(name, value) for name, value in facts.items()})
+
+
+_DEEPER = 200
+"""How much deeper than here, in calls and in lists, those may be who read a fact again."""
+
+
+def _plain(name: str, value: object) -> object:
+    try:
+        text = json.dumps(value, allow_nan=False, default=_text_or_number)
+        json.loads("[" * _DEEPER + text + "]" * _DEEPER)
+        return json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"note({name}=...): JSON cannot hold it: {error}") from error
+
+
+def _text_or_number(value: Any) -> object:  # noqa: ANN401 (whatever a codec notes)
+    item = getattr(value, "item", None)  # NumPy's and PyTorch's way to a Python number
+    return item() if item is not None and getattr(value, "ndim", 1) == 0 else str(value)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import selectors
 import shutil
 import signal
@@ -11,11 +12,12 @@ import tempfile
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFile
 
 from benchmark.arrays import Image
 from benchmark.codecs.base import Codec, note
@@ -28,10 +30,19 @@ from benchmark.errors import (
     ImageError,
     UsageError,
 )
-from benchmark.images import check_image, open_checked, pixel_limit
+from benchmark.files import printable
+from benchmark.images import check_image, decode_image, open_checked, pixel_limit
 
 HEVC_QPS = (47, 42, 37, 32, 27, 22, 17, 12)
 """The default points of HEVC and its kin, whose QPs mean about the same, quality rising."""
+
+MOST_SECONDS = 366 * 24 * 3600
+"""The longest time limit of a program: a year."""
+
+MOST_TIMES_LARGER = 4
+"""How many times larger than the image, of 3 bytes a pixel, a stream may be: more is no coding."""
+_HEADER_BYTES = 1 << 20
+_PNG_DEPTH_AT = 24
 
 TAIL_BYTES = 8192
 """How much of a program's output is kept, from its end; an error message shows the last lines of it."""
@@ -57,8 +68,10 @@ class SubprocessCodec(Codec):
     decoded_name: str = "decoded.ppm"
 
     def __init__(self, name: str, timeout_seconds: float = 3600.0) -> None:
-        if not timeout_seconds > 0:
-            raise UsageError(f"{name}: timeout_seconds is {timeout_seconds:g}; give a number above 0")
+        if not 0 < timeout_seconds <= MOST_SECONDS:
+            raise UsageError(
+                f"{name}: timeout_seconds is {timeout_seconds:g}; give a number above 0, at most a year"
+            )
         self.name = name
         self.timeout_seconds = timeout_seconds
 
@@ -83,11 +96,19 @@ class SubprocessCodec(Codec):
         return bitstream
 
     def read_decoded(self, path: Path, bitstream: bytes) -> Image:
-        """Read the decoder's output; PPM or PNG unless a codec writes something else."""
-        with open_checked(path.read_bytes(), ["PPM", "PNG"], pixel_limit()) as file:
+        """Read the decoder's output; PPM or PNG unless a codec writes something else.
+
+        Samples of another depth than 8 bits are converted as those of a source are, which is noted.
+        """
+        data = path.read_bytes()
+        with open_checked(data, ["PPM", "PNG"], pixel_limit()) as file:
             if file.mode != "RGB":
                 raise BitstreamError(f"{self.name}: the stream holds {file.mode}, not RGB")
-            return np.array(file, dtype=np.uint8)
+            if not _has_other_depth(file, data):
+                return np.array(file, dtype=np.uint8)
+        loaded = decode_image(data)
+        note(decoded_conversions=list(loaded.conversions))
+        return loaded.pixels
 
     def version(self) -> str:
         """Return the programs' own words, the start of their sha256, and the codec's settings."""
@@ -106,8 +127,13 @@ class SubprocessCodec(Codec):
             note(encode_argv=argv, binary_sha256=file_sha256(self.encoder.path()))
             output = self._run(self.encoder, argv, folder, CodecError)
             stream = folder / self.stream_name
-            if not stream.is_file() or stream.stat().st_size == 0:
+            if not stream.is_file() or (found_bytes := stream.stat().st_size) == 0:
                 raise CodecError(f"{self.name}: {argv[0]} wrote no stream; it said: {output}")
+            if found_bytes > MOST_TIMES_LARGER * image.nbytes + _HEADER_BYTES:
+                raise CodecError(
+                    f"{self.name}: {argv[0]} wrote a stream of {found_bytes:,} bytes, more than "
+                    f"{MOST_TIMES_LARGER} times the image"
+                )
             return stream.read_bytes()
 
     def decode(self, bitstream: bytes) -> Image:
@@ -120,8 +146,12 @@ class SubprocessCodec(Codec):
             note(decode_argv=argv, decoder_sha256=file_sha256(self.decoder.path()))
             output = self._run(self.decoder, argv, folder, BitstreamError)
             decoded = folder / self.decoded_name
-            if not decoded.is_file() or decoded.stat().st_size == 0:
+            if not decoded.is_file() or (found_bytes := decoded.stat().st_size) == 0:
                 raise BitstreamError(f"{self.name}: {argv[0]} wrote no image; it said: {output}")
+            if found_bytes > most_file_bytes():
+                raise BitstreamError(
+                    f"{self.name}: {argv[0]} wrote an image of {found_bytes:,} bytes, more than any may have"
+                )
             try:
                 return self.read_decoded(decoded, bitstream)
             except BitstreamError:
@@ -155,15 +185,36 @@ class SubprocessCodec(Codec):
         tail = " | ".join(output.split("\n")[-_TAIL_LINES:]) or "nothing"
         if code:
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+            if code == -signal.SIGXFSZ:
+                how += f": it wrote a file of more than {most_file_bytes():,} bytes"
             raise failure(f"{self.name}: {argv[0]} {how}; it said: {tail}")
         return tail
+
+
+def _has_other_depth(file: PIL.ImageFile.ImageFile, data: bytes) -> bool:
+    """Whether samples have not 8 bits, which Pillow would round without a word."""
+    if file.format == "PNG":
+        return data[_PNG_DEPTH_AT] != 8
+    return file.tile[0][0] != "raw"  # of PPM, what has another maximum than 255 goes through a decoder
+
+
+def most_file_bytes() -> int:
+    """Return how many bytes a file of a program may have: 8 for each pixel of the largest image."""
+    return 8 * pixel_limit() + _HEADER_BYTES
+
+
+def _limit_files(process: int) -> None:
+    """Let a program end by SIGXFSZ where it writes a file larger than any that is read."""
+    with suppress(OSError, ValueError):  # it has ended already, or has a lower limit
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (most_file_bytes(), most_file_bytes()))
 
 
 def run_bounded(argv: Sequence[str], binary: Path, folder: Path, timeout_seconds: float) -> tuple[int, str]:
     """Run `binary` as `argv` in `folder`; return its exit status and the end of stdout and stderr together.
 
     The program gets its own process group, which is killed in every case, so that nothing it started
-    outlives it; where util-linux's setpriv exists it is killed, too, when this process dies.
+    outlives it; where util-linux's setpriv exists it is killed, too, when this process dies. It is killed
+    when a file that it writes becomes larger than `most_file_bytes`.
     Raises TimeoutError, with the end of the output, and CodecUnavailableError if it cannot be started.
     """
     guard = shutil.which("setpriv")
@@ -186,6 +237,7 @@ def run_bounded(argv: Sequence[str], binary: Path, folder: Path, timeout_seconds
         )
     except OSError as error:
         raise CodecUnavailableError(f"{binary} cannot be started: {error.strerror}") from error
+    _limit_files(process.pid)
     assert process.stdout is not None
     tail = _Tail(process.stdout.fileno())
     with process.stdout:
@@ -246,4 +298,4 @@ class _Tail:
     def text(self) -> str:
         """Return the kept end as text without blank lines."""
         lines = self._kept.decode("utf-8", "replace").splitlines()
-        return "\n".join(line.strip() for line in lines if line.strip())
+        return printable("\n".join(line.strip() for line in lines if line.strip()))

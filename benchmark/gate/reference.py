@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from benchmark.errors import AnalysisError, StoreError
 from benchmark.gate.findings import find_vanished, pair_rows
 from benchmark.results.plan import read_planned
 from benchmark.results.store import TABLE, read_results, table_schema
+from benchmark.results.table import write_table
 from benchmark.versions import common, differ, merged
 
 PROVENANCE = "reference.json"
@@ -103,7 +103,7 @@ def promote(
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target, prefix=".") as scratch:
         new = Path(scratch) / TABLE
-        pq.write_table(table, new, compression="zstd", compression_level=19)
+        write_table(table, new, level=19)
         size = new.stat().st_size
         if size > MAX_BYTES:
             raise AnalysisError(

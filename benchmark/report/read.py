@@ -76,14 +76,14 @@ def read(
     """Read what a report needs of the results (`summary.columns`), of these codecs alone if any is named.
 
     A measured `anchor` is read along with the codecs. Rows that the plan does not ask for are excluded, and
-    `remark` is told how many.
+    `remark` is told how many, and what of the results cannot be read.
 
     Raises StoreError if there are none, AnalysisError for a codec without results.
     """
     from benchmark.analysis.grid import rows_of
     from benchmark.results.store import read_results
 
-    frame = read_results(asked.path, columns(), words_as_categories=True)
+    frame = read_results(asked.path, columns(), words_as_categories=True, remark=remark)
     if asked.plan is not None:
         planned = asked.plan.select(frame)
         if remark is not None and len(planned) < len(frame):

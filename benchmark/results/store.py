@@ -5,42 +5,36 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from benchmark.errors import LockedError, StoreError
-from benchmark.files import locked, replacing
-from benchmark.results.records import COLUMNS, KEPT, READABLE, SCHEMA_VERSION, SLOT, Record, record_of
+from benchmark.files import locked
+from benchmark.results.journal import JOURNAL, begin_journal, is_at, read_journal, rescue
+from benchmark.results.records import IDENTITY, KEPT, SCHEMA_VERSION, SLOT, Record, same_identity
+from benchmark.results.table import SCHEMA, TABLE, WORDS, read_table, shaped, table_schema, write_table
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import pandas as pd
 
-__all__ = ["SCHEMA", "SCHEMA_VERSION", "Record", "Store", "read_results", "set_aside", "table_schema"]
+__all__ = [
+    "JOURNAL",
+    "SCHEMA",
+    "SCHEMA_VERSION",
+    "TABLE",
+    "Record",
+    "Store",
+    "read_results",
+    "set_aside",
+    "table_schema",
+]
 
-_ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "Status": pa.string()}
-
-SCHEMA = pa.schema(
-    [
-        pa.field(f.name, _ARROW[str(f.type).removesuffix(" | None")], nullable="None" in str(f.type))
-        for f in fields(Record)
-        if f.name in COLUMNS
-    ],
-    metadata={"bench_schema_version": SCHEMA_VERSION},
-)
-"""The columns of every results.parquet, as Record documents them; each metric that occurs is one more."""
-
-_WORDS = frozenset(field.name for field in SCHEMA if field.type == pa.string()) - {"error", "started_at"}
-
-TABLE = "results.parquet"
-JOURNAL = "_journal.jsonl"
 LOCK = "_lock"
 PREVIOUS = "_previous"
 MIN_FREE_BYTES = 16 << 20
@@ -62,13 +56,17 @@ class Store:
         self.notes: list[str] = []
         """Remarks for the user on what was found when opening."""
         self._lock = ExitStack()
+        self._lock_descriptor = -1
+        self._lock_path, self._journal_path = str(folder / LOCK), str(folder / JOURNAL)
         self._journal: IO[bytes] | None = None
+        self._can_check = True
+        """Whether a path and a descriptor can be told to be one file; not so on some network file systems."""
 
     def __enter__(self) -> Store:
         """Lock the folder and merge what an earlier run left. Raises StoreError if it cannot be written."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock.enter_context(_locked(self.folder))
+            self._lock_descriptor = self._lock.enter_context(_locked(self.folder))
             _check_space(self.folder)
             self._open_journal()
         except OSError as error:
@@ -99,27 +97,38 @@ class Store:
     def _open_journal(self) -> None:
         table, unreadable = _merged(self.folder)
         if unreadable:
-            self.notes.append(f"{unreadable} unreadable journal lines were dropped; they are measured again")
+            self.notes.append(_dropped(unreadable))
         journal = self.folder / JOURNAL
         if not (self.folder / TABLE).exists() or (journal.exists() and journal.stat().st_size):
-            _write_table(table, self.folder / TABLE)
-        self._journal = journal.open("wb", buffering=0)
+            write_table(table, self.folder / TABLE)
+        self._journal = begin_journal(self.folder)
+        self._can_check = self._is_in_place(self._journal)
+        if not self._can_check:
+            self.notes.append(
+                "the file system numbers files anew: a folder moved under the run goes unnoticed"
+            )
 
     def append(self, records: Iterable[Record]) -> None:
-        """Put records on disk, to stay. Raises StoreError if they cannot be written."""
+        """Put records on disk, to stay.
+
+        Raises StoreError if they cannot be written, or if the folder is no longer what this run has open: the
+        message then says where its rows are.
+        """
         if self._journal is None:
             raise StoreError(f"{self.folder}: the store is not open")
-        lines = b"".join(json.dumps(record.row()).encode() + b"\n" for record in records)
+        lines = b"".join(json.dumps(record.row(), allow_nan=False).encode() + b"\n" for record in records)
         try:
             while lines:
                 lines = lines[self._journal.write(lines) :]
             os.fsync(self._journal.fileno())
+            self._check_place()
         except OSError as error:
             raise StoreError(f"{self.folder / JOURNAL}: cannot be written: {error.strerror}") from error
 
     def compact(self) -> None:
-        """Merge the journal into results.parquet. Raises OSError."""
+        """Merge the journal into results.parquet. Raises OSError, and StoreError as `append` does."""
         if self._journal is not None and self._journal.tell() > 0:
+            self._check_place()
             self._replace_table(_merged(self.folder)[0])
 
     def update_images_at_hand(self, dataset: str, images: int, size: int) -> None:
@@ -135,10 +144,32 @@ class Store:
             self._replace_table(table)
 
     def _replace_table(self, table: pa.Table) -> None:
-        _write_table(table, self.folder / TABLE)
+        write_table(table, self.folder / TABLE, self._check_place)
         if self._journal is not None:
-            self._journal.seek(0)
-            self._journal.truncate()
+            emptied, self._journal = self._journal, begin_journal(self.folder)
+            emptied.close()
+
+    def _check_place(self) -> None:
+        """Raise StoreError unless the lock and the journal that others find are those that are open here.
+
+        Somebody may have moved or deleted the folder, and another run may be writing in its place: nothing
+        is to be merged into that, and nothing emptied.
+        """
+        if self._journal is None or not self._can_check or self._is_in_place(self._journal):
+            return
+        ours = is_at(self._lock_path, self._lock_descriptor)
+        place = rescue(self.folder, self._journal.fileno(), ours=ours)
+        self._journal.close()
+        self._journal = None
+        what = JOURNAL if ours else LOCK
+        raise StoreError(
+            f"{self.folder}: was moved, replaced or deleted under this run, which stops ({what} is another "
+            f"file now, or none); its finished rows are in {place}, a results folder: put it back if it was "
+            "moved, and rerun to resume"
+        )
+
+    def _is_in_place(self, journal: IO[bytes]) -> bool:
+        return is_at(self._lock_path, self._lock_descriptor) and is_at(self._journal_path, journal.fileno())
 
     def rows(self, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Yield these columns of every row."""
@@ -175,7 +206,11 @@ def set_aside(folder: Path) -> Path | None:
 
 
 def read_results(
-    path: Path, columns: Sequence[str] | None = None, *, words_as_categories: bool = False
+    path: Path,
+    columns: Sequence[str] | None = None,
+    *,
+    words_as_categories: bool = False,
+    remark: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
     """Return the rows of a results folder (what a run has not merged yet included), or of one parquet file.
 
@@ -183,7 +218,8 @@ def read_results(
     report over a million rows reads what it needs. A metric that was not measured is a column of nulls. With
     `words_as_categories`, text columns are pandas categoricals, a code a row instead of a string; but not the
     free text `error`, nor `started_at`, whose order counts. A row that was measured again appears once, with
-    what was measured last.
+    what was measured last; a failure to measure it again leaves a good row of the same identity. `remark` is
+    told of lines of a journal that cannot be read and are left out.
     Raises StoreError if there are none, or if they have a schema version that is not in READABLE.
     """
     if path.is_dir() and not any((path / name).exists() for name in (TABLE, JOURNAL)):
@@ -191,14 +227,20 @@ def read_results(
     if not path.exists():
         raise StoreError(f"{path}: no such results; `bench run suite NAME` makes them")
     if path.is_dir():
-        # Which rows were measured again is told by SLOT: its columns are read along where a journal is left.
-        slots = SLOT if (path / JOURNAL).exists() and (path / JOURNAL).stat().st_size else ()
-        read = None if columns is None else list(dict.fromkeys([*columns, *slots]))
-        table = _merged(path, read, words_as_categories)[0]
+        # Which rows count is told by these columns, which are read along where a journal is left.
+        telling = (*SLOT, *_STANDING) if (path / JOURNAL).exists() and (path / JOURNAL).stat().st_size else ()
+        read = None if columns is None else list(dict.fromkeys([*columns, *telling]))
+        table, unreadable = _merged(path, read, words_as_categories)
+        if unreadable and remark is not None:
+            remark(f"{path}: {_dropped(unreadable)} by the next run")
     else:
-        table = _read_table(path, columns, words_as_categories)
+        table = read_table(path, columns, words_as_categories)
     frame: pd.DataFrame = (table if columns is None else table.select(list(columns))).to_pandas()
     return frame
+
+
+def _dropped(lines: int) -> str:
+    return f"{lines} unreadable journal lines were dropped; they are measured again"
 
 
 def _merged(
@@ -206,103 +248,50 @@ def _merged(
 ) -> tuple[pa.Table, int]:
     """Return table and journal as one table, one row a slot, and how many journal lines were unreadable."""
     # The journal is read first: a row that is merged and dropped from it meanwhile is then in the table too.
-    rows, unreadable = _read_journal(folder / JOURNAL)
+    rows, unreadable = read_journal(folder)
     if (folder / TABLE).exists():
-        table = _read_table(folder / TABLE, columns, words_as_categories)
+        table = read_table(folder / TABLE, columns, words_as_categories)
     else:
         table = table_schema(columns).empty_table()
     if not rows:
         return table, unreadable
     if columns is None:
         names = dict.fromkeys([*table.schema.names, *(name for row in rows for name in row)])
-        table = _shaped(table, table_schema(names, _WORDS if words_as_categories else ()))
+        table = shaped(table, table_schema(names, WORDS if words_as_categories else ()))
     added = pa.Table.from_pylist(rows, schema=table_schema(table.schema.names)).cast(table.schema)
     table = pa.concat_tables([table, added]).unify_dictionaries()
-    last = {key: i for i, key in enumerate(zip(*(table[name].to_pylist() for name in SLOT), strict=True))}
-    return table.take(sorted(last.values())), unreadable
+    return table.take(_counting(table, len(table) - len(added))), unreadable
 
 
-def _read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """Return the journal's rows, and how many lines but for a torn last one were unreadable."""
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return [], 0
-    rows, unreadable = [], 0
-    for line in lines[:-1]:  # what follows the last newline was torn off in the middle of writing
-        try:
-            rows.append(record_of(json.loads(line)).row())
-        except (ValueError, TypeError):
-            unreadable += 1
-    return rows, unreadable
+_STANDING = ("status", *IDENTITY)
+"""The columns that tell whether a row stands against one that was written later."""
 
 
-def table_schema(columns: Iterable[str] | None = None, words: Collection[str] = ()) -> pa.Schema:
-    """Return the schema of a table with these columns (SCHEMA's without any), `words` as dictionaries.
-
-    What is no column of SCHEMA is a metric.
-    """
-    coded = pa.dictionary(pa.int32(), pa.string())
-    known = {field.name: field for field in SCHEMA}
-    names = SCHEMA.names if columns is None else columns
-    shape = [known.get(name) or pa.field(name, pa.float64()) for name in names]
-    return pa.schema([f.with_type(coded) if f.name in words else f for f in shape], SCHEMA.metadata)
-
-
-def _read_table(
-    path: Path, columns: Sequence[str] | None = None, words_as_categories: bool = False
-) -> pa.Table:
-    """Return the table with all its columns and SCHEMA's, or these; text coded if `words_as_categories`."""
-    words = _WORDS if words_as_categories else frozenset()
-    try:
-        schema = pq.read_schema(path)
-        _check_schema(path, schema)
-        held = schema.names
-        names = list(dict.fromkeys([*held, *COLUMNS])) if columns is None else list(columns)
-        file = pq.ParquetFile(path, read_dictionary=sorted(words.intersection(held)))
-        table = file.read(columns=[name for name in names if name in held])
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: is no readable parquet file: {error}") from error
-    return _shaped(table, table_schema(names, words))
+def _counting(table: pa.Table, merged: int) -> list[int]:
+    """Return the indices of the rows that count, one a slot, where the first `merged` rows are one a slot."""
+    slots = list(zip(*(table[name].to_pylist() for name in SLOT), strict=True))
+    counting = dict(zip(slots[:merged], range(merged), strict=True))
+    for later in range(merged, len(slots)):
+        before = counting.get(slots[later])
+        if before is None or not _stands(table, before, later):
+            counting[slots[later]] = later
+    return sorted(counting.values())
 
 
-def _check_schema(path: Path, schema: pa.Schema) -> None:
-    """Raise StoreError for a version that is not read here, or a table that is not of its version."""
-    remedy = "measure anew (`bench run suite NAME --fresh` moves the old results aside)"
-    version = (schema.metadata or {}).get(b"bench_schema_version", b"?").decode()
-    if version not in READABLE:
-        raise StoreError(
-            f"{path}: has schema version {version}, this bench reads {' and '.join(READABLE)} and writes "
-            f"{SCHEMA_VERSION}; use the bench that wrote it, or {remedy}"
-        )
-    lacking = [f.name for f in SCHEMA if not f.nullable and f.name not in schema.names]
-    foreign = [f.name for f in schema if f.name not in COLUMNS and f.type != pa.float64()]
-    if lacking or foreign:
-        raise StoreError(f"{path}: lacks columns ({lacking}) or has foreign ones ({foreign}); {remedy}")
-
-
-def _shaped(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the table with the columns of `schema`; those that it lacks are null."""
-    arrays = [
-        table[f.name].cast(f.type) if f.name in table.schema.names else pa.nulls(len(table), f.type)
-        for f in schema
-    ]
-    return pa.table(arrays, schema=schema)
-
-
-def _write_table(table: pa.Table, path: Path) -> None:
-    """Replace the parquet file in one step. Raises OSError."""
-    # Durable: the new name too must be on disk before the journal is emptied.
-    with replacing(path, durable=True) as file:
-        pq.write_table(table, file, compression="zstd")
+def _stands(table: pa.Table, before: int, later: int) -> bool:
+    """Whether the row `before` is good, and the `later` one a failure to measure the same again."""
+    (status, *one), (failure, *other) = (
+        [table[name][index].as_py() for name in _STANDING] for index in (before, later)
+    )
+    return status == "ok" and failure != "ok" and same_identity(one, other)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other writers out of `folder`. Raises StoreError, naming the one that is in it."""
+def _locked(folder: Path) -> Iterator[int]:
+    """Keep other writers out of `folder`; yield the lock. Raises StoreError, naming the one that is in it."""
     try:
-        with locked(folder / LOCK, wait=False):
-            yield
+        with locked(folder / LOCK, wait=False) as descriptor:
+            yield descriptor
     except LockedError as error:
         raise StoreError(
             f"{folder}: {error.owner} is writing here; wait for it, or give another --out"

@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 import traceback
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,14 +18,15 @@ from benchmark import environment
 from benchmark.arrays import Image
 from benchmark.codecs import make_codec
 from benchmark.codecs.base import Codec, Facts, collect_facts, note
-from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError, ImageError
-from benchmark.files import file_name, write_atomically
+from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError
+from benchmark.files import file_name, printable, write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics import METRICS
 from benchmark.metrics.measure import measure
-from benchmark.results.records import KEPT, Asked, Record
+from benchmark.results.records import KEPT, Asked, Record, Status
+from benchmark.runs.state import state_put_back
 from benchmark.runs.suite import Task
-from benchmark.runs.workers import start_clock
+from benchmark.runs.workers import Stopped, start_clock
 
 WARM_UP_PIXELS = 64
 """Side of the crop that is coded before the clock starts, once for each codec in each process."""
@@ -49,7 +49,7 @@ class RunContext:
 
 
 def evaluate(task: Task, context: RunContext) -> Record:
-    """Do one evaluation. Never raises for what codec or image did: the row then says why it failed."""
+    """Do one evaluation. Raises nothing for what codec or image did: the row then says why it failed."""
     row = task_columns(task, context)
     try:
         loaded = _image(task.image_path, task.image_sha256, task.crop)
@@ -60,21 +60,37 @@ def evaluate(task: Task, context: RunContext) -> Record:
     try:
         with collect_facts() as facts:
             columns = _measure(task, context, loaded)
-    except CodecTimeoutError as error:
-        return Record(**row, **_fact_columns(facts), status="timeout", error=str(error))
-    except Exception as error:  # a codec's own fault, of whatever kind, must cost one row and not the run
-        facts["traceback"] = _traceback(error)
-        return Record(**row, **_fact_columns(facts), status="failed", error=_reason(error))
-    return Record(**row, **_fact_columns(facts), **columns, status="ok")
+        return Record(**row, **_fact_columns(facts), **columns, status="ok")
+    except Stopped:
+        raise
+    except BaseException as error:  # whatever a codec raises costs one row and not the run
+        return _failed(row, {**facts, "traceback": _traceback(error)}, error)
 
 
-def _traceback(error: Exception) -> str:
+def _traceback(error: BaseException) -> str:
     """Return the end of the traceback, which says where the fault is."""
-    return "".join(traceback.format_exception(error))[-MOST_TRACEBACK:]
+    try:
+        return printable("".join(traceback.format_exception(error))[-MOST_TRACEBACK:])
+    except Exception:  # a stranger's exception may be unable to say what it is
+        return ""
 
 
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+def _failed(row: dict[str, Any], facts: Facts, error: BaseException) -> Record:
+    """Return the row of an evaluation that failed, with what the codec noted if a row can hold it."""
+    status: Status = "timeout" if isinstance(error, CodecTimeoutError) else "failed"
+    try:
+        return Record(**row, **_fact_columns(facts), status=status, error=_reason(error))
+    except TypeError:
+        return Record(**row, status=status, error=_reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    kind = type(error).__name__
+    try:
+        text = str(error) if isinstance(error, BenchError) else f"{kind}: {error}".removesuffix(": ")
+        return printable(text)
+    except Exception:  # a stranger's exception may be unable to say what it is
+        return kind
 
 
 def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
@@ -83,6 +99,7 @@ def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
         **{field.name: getattr(task, field.name) for field in fields(Asked)},
         "codec_family": task.codec_family,
         "point_name": task.point_name,
+        "protocol": _json(_protocol(task)),
         "jobs": context.jobs,
         "threads": context.threads,
         "machine": environment.machine(),
@@ -92,39 +109,57 @@ def task_columns(task: Task, context: RunContext) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _Coded:
+    """What came of coding an image."""
+
+    bitstream: bytes
+    decoded: Image
+    encode_seconds: float
+    decode_seconds: float
+    codec_version: str
+
+
 def _measure(task: Task, context: RunContext, loaded: LoadedImage) -> dict[str, Any]:
     """Encode, decode and measure; return the columns that only a success has."""
+    with state_put_back(context.threads):
+        coded = _code(task, loaded.pixels)
+    _check_decoded(coded.decoded, loaded.pixels)
+    values, notes = measure(loaded.pixels, coded.decoded, task.metrics)
+    if context.keep_dir:
+        _keep(context.keep_dir, task, coded.bitstream, coded.decoded)
+    height, width, _ = loaded.pixels.shape
+    return {
+        "codec_version": coded.codec_version,
+        "width": width,
+        "height": height,
+        "bitstream_bytes": len(coded.bitstream),
+        "bitstream_sha256": hashlib.sha256(coded.bitstream).hexdigest(),
+        "decoded_sha256": hashlib.sha256(np.ascontiguousarray(coded.decoded).data).hexdigest(),
+        "bpp": 8 * len(coded.bitstream) / (width * height),
+        "metrics": values,
+        "metric_versions": _json(metric_versions(task.metrics)),
+        "metric_notes": _json(notes),
+        "encode_seconds": coded.encode_seconds,
+        "decode_seconds": coded.decode_seconds,
+        "image_conversions": json.dumps(loaded.conversions),
+    }
+
+
+def _code(task: Task, pixels: Image) -> _Coded:
+    """Encode and decode, on the clock."""
     encoder, decoder = _codecs(task.codec_id, _options(task), task.folder)
-    _warm_up(task, encoder, decoder, loaded.pixels)
+    _warm_up(task, encoder, decoder, pixels)
     encoder.prepare(task.point)
     start_clock()
     start = time.perf_counter()
-    bitstream = encoder.encode(loaded.pixels, task.point)
+    bitstream = encoder.encode(pixels, task.point)
     encode_seconds = time.perf_counter() - start
     start = time.perf_counter()
     decoded = decoder.decode(bitstream)
     decode_seconds = time.perf_counter() - start
-    _check_decoded(decoded, loaded.pixels)
-    values, notes = measure(loaded.pixels, decoded, task.metrics)
-    if context.keep_dir:
-        _keep(context.keep_dir, task, bitstream, decoded)
-    height, width, _ = loaded.pixels.shape
-    return {
-        "codec_version": _version(task.codec_id, _options(task), task.folder, task.point),
-        "width": width,
-        "height": height,
-        "bitstream_bytes": len(bitstream),
-        "bitstream_sha256": hashlib.sha256(bitstream).hexdigest(),
-        "decoded_sha256": hashlib.sha256(np.ascontiguousarray(decoded).data).hexdigest(),
-        "bpp": 8 * len(bitstream) / (width * height),
-        "metrics": values,
-        "metric_versions": _json(metric_versions(task.metrics)),
-        "metric_notes": _json(notes),
-        "encode_seconds": encode_seconds,
-        "decode_seconds": decode_seconds,
-        "image_conversions": json.dumps(loaded.conversions),
-        "protocol": _json(_protocol(task)),
-    }
+    version = _version(task.codec_id, _options(task), task.folder, task.point)
+    return _Coded(bitstream, decoded, encode_seconds, decode_seconds, version)
 
 
 def _protocol(task: Task) -> dict[str, Any]:
@@ -132,12 +167,6 @@ def _protocol(task: Task) -> dict[str, Any]:
     versions = metric_versions(task.metrics)
     crop = {} if task.crop is None else {"crop": task.crop}
     return {"reference": "8-bit RGB", "decoded": "8-bit RGB", "metrics": versions, **crop}
-
-
-def recorded_crop(protocol: str) -> int | None:
-    """Return the side of the centre crop that a row's protocol names; None for whole images."""
-    crop: int | None = json.loads(protocol or "{}").get("crop")
-    return crop
 
 
 def metric_versions(names: tuple[str, ...]) -> dict[str, str]:
@@ -181,10 +210,15 @@ def _warm_up(task: Task, encoder: Codec, decoder: Codec, pixels: Image) -> None:
         _warm.add(key)
         crop = np.ascontiguousarray(pixels[:WARM_UP_PIXELS, :WARM_UP_PIXELS])
         # Facts of the warm-up stay out of the row, and if it fails the real call will say so.
-        with collect_facts(), suppress(Exception):
-            measure(pixels, pixels ^ np.uint8(1), task.metrics)  # identical images would be no work
-            encoder.prepare(task.point)
-            decoder.decode(encoder.encode(crop, task.point))
+        try:
+            with collect_facts():
+                measure(pixels, pixels ^ np.uint8(1), task.metrics)  # identical images would be no work
+                encoder.prepare(task.point)
+                decoder.decode(encoder.encode(crop, task.point))
+        except Stopped:
+            raise
+        except BaseException:
+            return
 
 
 def _check_decoded(decoded: Image, reference: Image) -> None:
@@ -220,8 +254,8 @@ def _keep(folder: Path, task: Task, bitstream: bytes, decoded: Image) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_png(decoded, kept_path(folder, task.codec, task.point, task.image, ".png"), compress_level=1)
         write_atomically(path, bitstream)  # last, as its hash tells whether both are of this evaluation
-    except (OSError, ImageError) as error:
-        note(not_kept=str(error))
+    except Exception as error:  # whatever it is, the evaluation itself is good
+        note(not_kept=str(error) if isinstance(error, OSError) else _reason(error))
 
 
 def _fact_columns(facts: Facts) -> dict[str, Any]:

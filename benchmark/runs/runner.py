@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,14 +20,13 @@ from benchmark.errors import (
     SuiteError,
     WeightsError,
 )
-from benchmark.results.records import READABLE, SLOT, Record, Slot, slot
+from benchmark.results.records import READABLE, SLOT, Record, Slot, recorded_crop, slot
 from benchmark.results.store import Store
 from benchmark.runs.evaluate import (
     RunContext,
     evaluate,
     is_kept,
     metric_versions,
-    recorded_crop,
     task_columns,
 )
 from benchmark.runs.suite import Suite, Task
@@ -39,8 +38,9 @@ MIN_FAILED = 10
 
 Images that cannot be loaded do not count."""
 
-QUEUED_PER_JOB = 4
-"""How many evaluations wait ready for each worker: enough that none idles, few enough to stop quickly."""
+QUEUED_PER_JOB = 2
+"""How many evaluations are given out for each worker: one that it works on, and one that waits so that it
+does not idle. So many results at most, for each worker, are lost with a run that stalls and is killed."""
 
 
 Versions = Mapping[float, str]
@@ -115,7 +115,8 @@ def run(
     planned = Counter(task.codec for task in tasks)
     failed: Counter[str] = Counter()
     wanted = (task for task in todo if task.codec not in outcome.dropped)
-    for records in _results(wanted, executor, context):
+    for found in _results(wanted, executor, context):
+        records = [_of_version(record, versions[record.codec]) for record in found]
         store.append(records)
         for record in records:
             _count(outcome, record)
@@ -128,6 +129,11 @@ def run(
     if tasks:
         store.update_images_at_hand(tasks[0].dataset, tasks[0].dataset_images, tasks[0].dataset_size)
     return outcome
+
+
+def _of_version(record: Record, versions: Versions) -> Record:
+    """Let a failure, too, say which version of the codec failed."""
+    return record if record.codec_version else replace(record, codec_version=versions[record.point])
 
 
 def find_codecs(suite: Suite, folder: Path = Path()) -> Codecs:
@@ -153,6 +159,9 @@ def find_codecs(suite: Suite, folder: Path = Path()) -> Codecs:
             unavailable[spec.name] = str(error)
         except BenchError as error:
             raise SuiteError(f"suite {suite.name}, codec {spec.name!r}: {error}") from error
+        except (Exception, SystemExit, GeneratorExit) as error:  # a fault of a stranger's code
+            versions.pop(spec.name, None)
+            unavailable[spec.name] = f"it cannot be asked for its version and points: {error!r}"
     return Codecs(versions, unavailable)
 
 
@@ -215,16 +224,18 @@ def _results(tasks: Iterable[Task], executor: Executor, context: RunContext) -> 
 
 def _record(future: Future[Record], task: Task, context: RunContext) -> Record:
     """Return the result, or a failed row where time ran out or the worker died."""
-    try:
+    error = CancelledError() if future.cancelled() else future.exception()
+    if error is None:
         return future.result()
-    except TimeoutError as error:
-        return Record(**task_columns(task, context), status="timeout", error=str(error) or repr(error))
-    except BrokenProcessPool as error:
+    if isinstance(error, BrokenProcessPool):
         raise BenchError(f"the worker processes cannot be started: {error}") from error
-    except Exception as error:  # pebble.ProcessExpired, or what another kind of executor reports
-        code = getattr(error, "exitcode", None)
-        reason = f"the worker process died (exit code {code})" if code is not None else repr(error)
-        return Record(**task_columns(task, context), status="failed", error=reason)
+    row = task_columns(task, context)
+    if isinstance(error, TimeoutError):
+        return Record(**row, status="timeout", error=str(error) or repr(error))
+    # pebble.ProcessExpired, or what another kind of executor reports
+    code = getattr(error, "exitcode", None)
+    reason = f"the worker process died (exit code {code})" if code is not None else repr(error)
+    return Record(**row, status="failed", error=reason)
 
 
 def _count(outcome: Outcome, record: Record) -> None:

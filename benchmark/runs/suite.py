@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 _STRICT = {"extra": "forbid", "strict": True}
+MOST_PIXELS_WIDE = 2**31 - 1
+"""More than any image has."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -224,8 +226,10 @@ def parse_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(read_text(path))
     except OSError as error:
         raise SuiteError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # a number with thousands of digits is one too
         raise SuiteError(f"{path}: is no TOML: {error}") from error
+    except RecursionError as error:
+        raise SuiteError(f"{path}: is nested too deeply") from error
 
 
 def parse_suite(path: Path) -> Suite:
@@ -238,6 +242,8 @@ def parse_suite(path: Path) -> Suite:
         suite = pydantic.TypeAdapter(Suite).validate_json(json.dumps(data, default=str))
     except pydantic.ValidationError as error:
         raise SuiteError(f"{path}: " + "; ".join(_explain(error, data))) from error
+    except RecursionError as error:
+        raise SuiteError(f"{path}: is nested too deeply") from error
     try:
         return _checked(suite, path)
     except UsageError as error:
@@ -249,7 +255,7 @@ def _explain(error: ValidationError, data: dict[str, Any]) -> list[str]:
     clauses = []
     for problem in error.errors():
         *parents, key = problem["loc"] or ("suite",)
-        where = _where(problem["loc"], data)
+        where = _where(problem["loc"], data) or "the suite"
         if problem["type"] == "unexpected_keyword_argument":
             table = Command if "command" in parents else CodecSpec if parents else Suite
             keys = [f.name for f in fields(table)]
@@ -282,8 +288,8 @@ def _checked(suite: Suite, path: Path) -> Suite:
     if not suite.codec:
         raise UsageError("codec: is empty; give at least one [[codec]] table")
     _check_metrics(suite.metrics)
-    if suite.crop is not None and suite.crop < 1:
-        raise UsageError(f"crop: {suite.crop} is not a number of pixels from 1 up")
+    if suite.crop is not None and not 1 <= suite.crop <= MOST_PIXELS_WIDE:
+        raise UsageError(f"crop: {suite.crop} is not a number of pixels from 1 to {MOST_PIXELS_WIDE}")
     labels = [spec.name for spec in suite.codec]
     for number, spec in enumerate(suite.codec, start=1):
         if spec.name in labels[: number - 1]:
@@ -315,11 +321,21 @@ def _check_metrics(metrics: Sequence[str]) -> None:
 
 def _check_dataset(name: str) -> None:
     if name.startswith(FOLDER_PREFIX):
+        _check_folder(name.removeprefix(FOLDER_PREFIX))
         return
     try:
         DATASETS.find(name)
     except UsageError as error:
         raise UsageError(f"dataset: {error}") from error
+
+
+def _check_folder(path: str) -> None:
+    if "\0" in path:
+        raise UsageError(f"dataset: {path!r} is no path: it holds a zero byte")
+    try:
+        Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"dataset: {path!r}: {Path(path).parts[0]} is no user of this machine") from error
 
 
 def _checked_codec(spec: CodecSpec, where: str, folder: Path) -> CodecSpec:

@@ -6,18 +6,20 @@ import multiprocessing
 import os
 import signal
 import sys
-import time
-from collections import deque
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, InvalidStateError
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import count
-from multiprocessing.connection import Connection
-from threading import Thread
+from multiprocessing import resource_tracker
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 from pebble import ProcessPool
+
+from benchmark.runs.scratch import run_folder
+from benchmark.runs.watch import Reporter, Watch
 
 # Nothing here imports numpy: the number of threads must be set before numpy and its like are loaded.
 THREAD_VARIABLES = (
@@ -33,8 +35,8 @@ _PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
 
 
-class _Stopped(BaseException):
-    """The pool wants this worker to end; no handler of Exception may hold it up."""
+class Stopped(BaseException):
+    """The pool wants this worker to end; whoever catches what a codec raises lets this pass."""
 
 
 PREPARING_SECONDS = 600.0
@@ -47,8 +49,10 @@ class LocalExecutor(Executor):
     A task that runs past `timeout_seconds`, counted from where it calls `start_clock`, ends with TimeoutError
     and its process is killed, together with what the task started. So does a task that takes
     `preparing_seconds` more than that in all: it may hang before its clock starts. If a process dies by
-    itself (a crash, out of memory) its task ends with pebble.ProcessExpired. In all cases another process
-    takes the place, and the other tasks go on.
+    itself (a crash, out of memory, os._exit) its task ends with pebble.ProcessExpired, whatever the exit
+    code. In all cases another process takes the place, and the other tasks go on.
+
+    The processes have one temporary folder (TMPDIR), which goes when the executor is shut down.
     """
 
     def __init__(
@@ -62,17 +66,18 @@ class LocalExecutor(Executor):
         self.threads = threads
         self._limit_seconds = None if timeout_seconds is None else preparing_seconds + timeout_seconds
         context = multiprocessing.get_context("spawn")
-        self._clocks, self._clock = context.Pipe(duplex=False)
+        self._scratch = ExitStack()
+        resource_tracker.ensure_running()  # it serves this process, and is not to end with the run
+        folder = self._scratch.enter_context(run_folder())
+        self._watch = Watch(self._end, timeout_seconds)
         self._numbers = count(1)
         self._tasks: dict[int, Future[Any]] = {}
         self._pool: Any = ProcessPool(
             max_workers=jobs,
             initializer=_start_worker,
-            initargs=(threads, None if timeout_seconds is None else self._clock),
+            initargs=(threads, self._watch.reporter, folder, os.getpid()),
             context=context,
         )
-        if timeout_seconds is not None:
-            Thread(target=self._watch, args=(timeout_seconds,), daemon=True).start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401 (as Executor has it)
         """Schedule `fn`, an importable function, as any executor does."""
@@ -100,22 +105,10 @@ class LocalExecutor(Executor):
         inner.add_done_callback(pass_on)
         return future
 
-    def _watch(self, timeout_seconds: float) -> None:
-        """End each task whose clock has run out; return when the executor is shut down."""
-        deadlines: deque[tuple[float, int]] = deque()  # rising, as the limit is the same for all
-        while True:
-            left = max(0.0, deadlines[0][0] - time.monotonic()) if deadlines else None
-            if self._clocks.poll(left):
-                number = int.from_bytes(self._clocks.recv_bytes())
-                if not number:
-                    return
-                deadlines.append((time.monotonic() + timeout_seconds, number))
-            while deadlines and deadlines[0][0] <= time.monotonic():
-                if future := self._tasks.get(deadlines.popleft()[1]):
-                    with suppress(InvalidStateError):  # it has just ended
-                        future.set_exception(
-                            TimeoutError("ran past the time limit (--timeout) and was stopped")
-                        )
+    def _end(self, number: int, error: Exception) -> None:
+        if future := self._tasks.get(number):
+            with suppress(InvalidStateError):  # it has just ended
+                future.set_exception(error)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -127,15 +120,17 @@ class LocalExecutor(Executor):
         """Let the tasks end, or with `cancel_futures` stop them, then end the processes."""
         if cancel_futures:
             self._pool.stop()
+            self._watch.terminate()  # all at once: the pool waits for one after the other
         else:
             self._pool.close()
         if wait:
             self._pool.join()
-        self._clock.send_bytes(bytes(1))
+            self._scratch.close()
+        self._watch.close()
 
 
-_clock: Connection | None = None
-"""Where this worker tells the run which task has begun its own work, if there is a limit to that."""
+_reporter: Reporter | None = None
+"""Where this worker tells the run what it does; None outside the processes of a LocalExecutor."""
 _task = 0
 """The number of the task that this worker works on, or 0."""
 
@@ -143,41 +138,47 @@ _task = 0
 def start_clock() -> None:
     """Say that the running task has loaded what it needs: its time limit counts from here.
 
-    Does nothing outside the processes of a LocalExecutor that has a limit.
+    Does nothing outside the processes of a LocalExecutor.
     """
-    if _clock is not None and _task:
-        _clock.send_bytes(_task.to_bytes(8))  # one small write, which needs no lock among workers
+    if _reporter is not None and _task:
+        _reporter.start_clock(_task)
 
 
-def _start_worker(threads: int, clock: Connection | None) -> None:
-    global _clock  # noqa: PLW0603 (one worker is one process)
-    _clock = clock
+def _start_worker(threads: int, reporter: Reporter, folder: Path, run: int) -> None:
+    global _reporter  # noqa: PLW0603 (one worker is one process)
+    _reporter = reporter
+    tempfile.tempdir = str(folder)
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
     signal.signal(signal.SIGTERM, _stop)
-    _die_with_parent()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal tells it to all; the run then ends its workers
+    _die_with(run)
 
 
-def _die_with_parent() -> None:
+def _die_with(run: int) -> None:
     """Ask the kernel to kill this worker when the run is killed, even in the middle of an evaluation."""
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != run:  # it was killed before it was asked
+        os._exit(1)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
     if _task:
-        raise _Stopped  # unwinds the codec, which then kills the processes that it started
+        raise Stopped  # unwinds the codec, which then kills the processes that it started
     os._exit(0)
 
 
 def _work(number: int, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     global _task  # noqa: PLW0603 (the signal handler has no other way to know)
     _task = number
+    if _reporter is not None:
+        _reporter.begin(number)
     try:
         return fn(*args, **kwargs)
-    except _Stopped:
+    except Stopped:
         os._exit(1)
     finally:
         _task = 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -116,6 +118,118 @@ def test_unreadable_lines_within_are_dropped_with_a_note(tmp_path: Path) -> None
     with Store(tmp_path) as store:
         assert store.notes == ["2 unreadable journal lines were dropped; they are measured again"]
     assert len(read_results(tmp_path)) == 1
+
+
+def test_readers_are_told_of_lines_that_no_table_can_hold(tmp_path: Path) -> None:
+    good = ROW.row()
+    bad: list[object] = [
+        good | {"width": "many"},
+        good | {"width": 2**63},
+        good | {"bpp": float("nan")},
+        good | {"psnr_rgb": float("inf")},
+        good | {"suite": None},
+        [good],
+    ]
+    lines = [json.dumps(row) for row in bad] + ["[" * 100_000, json.dumps(good | {"error": "caf\udce9"})]
+    (tmp_path / JOURNAL).write_text("".join(f"{line}\n" for line in lines))
+    told: list[str] = []
+    frame = read_results(tmp_path, remark=told.append)
+    assert frame["error"].tolist() == ["caf\\udce9"]
+    assert len(told) == 1
+    assert "7 unreadable journal lines were dropped" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"entropy_bits": "many"}, "column entropy_bits: 'many' is no number"),
+        ({"encode_seconds": float("nan")}, "column encode_seconds: nan is no number"),
+        ({"metrics": {"psnr_rgb": float("inf")}}, "column psnr_rgb: inf is no number"),
+        ({"metrics": {"bpp": 1.0}}, "names of other columns: .*bpp"),
+        ({"width": 1.5}, "column width: 1.5 is no whole number"),
+        ({"codec_version": None}, "column codec_version: None is no text"),
+    ],
+)
+def test_a_row_that_no_table_can_hold_cannot_be_made(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        row(1, **changes)
+
+
+def test_rows_hold_numbers_of_python(tmp_path: Path) -> None:
+    made = row(1, width=np.int64(3), bpp=np.float32(1.5), metrics={"psnr_rgb": np.float64(30)}, point=5)
+    found = [made.width, made.bpp, made.metrics["psnr_rgb"], made.point]
+    assert [(type(value), value) for value in found] == [(int, 3), (float, 1.5), (float, 30), (float, 5)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "stays"),
+    [
+        ({}, True),
+        ({"status": "timeout"}, True),
+        ({"metric_versions": '{"psnr_rgb": "2"}'}, True),
+        ({"codec_version": "2"}, False),
+        ({"codec_options": '{"effort": 1}'}, False),
+        ({"image_sha256": "1" * 64}, False),
+        ({"protocol": '{"crop": 64}'}, False),
+        ({"status": "ok"}, False),
+    ],
+)
+def test_a_failure_takes_the_place_of_good_rows_of_another_identity_alone(
+    changes: dict[str, Any], stays: bool, tmp_path: Path
+) -> None:
+    with Store(tmp_path) as store:
+        store.append([row(1)])
+    with Store(tmp_path) as store:
+        store.append([replace(row(1, status="failed", bpp=None, run_id="later"), **changes)])
+        store.append([row(2, status="failed"), row(2)])
+        for columns in (None, ["run_id"]):
+            frame = read_results(tmp_path, columns)
+            assert frame["run_id"].tolist() == ["" if stays else "later", ""]
+        assert read_results(tmp_path)["status"].tolist()[1] == "ok"
+
+
+def test_a_file_system_that_numbers_files_anew_does_not_stop_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "is_at", lambda path, descriptor: False)
+    with Store(tmp_path) as store:
+        assert store.notes == [
+            "the file system numbers files anew: a folder moved under the run goes unnoticed"
+        ]
+        store.append([ROW])
+    assert len(read_results(tmp_path)) == 1
+
+
+def test_no_flipped_bit_changes_a_value_unnoticed(tmp_path: Path) -> None:
+    """Of 1,200 flipped bits, 296 did before the file had a digest, and 3 ended in a traceback."""
+    chance = random.Random(1)
+    with Store(tmp_path) as store:
+        store.append([row(i, bpp=chance.random(), metrics={"psnr_rgb": chance.random()}) for i in range(200)])
+    data, wanted = (tmp_path / TABLE).read_bytes(), read_results(tmp_path)
+    refused = 0
+    for bit in [*chance.sample(range(8 * len(data)), 400), *range(8 * (len(data) - 300), 8 * len(data), 5)]:
+        hurt = bytearray(data)
+        hurt[bit // 8] ^= 1 << bit % 8
+        (tmp_path / TABLE).write_bytes(hurt)
+        try:
+            assert read_results(tmp_path).equals(wanted), bit
+        except StoreError as error:
+            assert "results.parquet: " in str(error)
+            refused += 1
+    assert refused > 800
+
+
+def test_what_reads_parquet_finds_checksums_of_pages(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.append([row(i, error="x" * 1000) for i in range(9)])
+    data = bytearray((tmp_path / TABLE).read_bytes())
+    chunk = pq.ParquetFile(tmp_path / TABLE).metadata.row_group(0).column(SCHEMA.names.index("image"))
+    data[chunk.dictionary_page_offset + chunk.total_compressed_size - 1] ^= 1
+    (tmp_path / TABLE).write_bytes(data)
+    with pytest.raises(OSError, match="CRC checksum"):
+        pq.ParquetFile(tmp_path / TABLE, page_checksum_verification=True).read()
+    with pytest.raises(StoreError, match=r"results\.parquet: is damaged: .*--fresh"):
+        read_results(tmp_path)
 
 
 def test_a_crash_between_merging_and_emptying_the_journal_makes_no_duplicates(tmp_path: Path) -> None:

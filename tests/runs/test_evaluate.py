@@ -11,7 +11,8 @@ import pytest
 
 from benchmark.data.manifests import read_manifest
 from benchmark.images import load_image
-from benchmark.runs.evaluate import RunContext, evaluate, is_kept, kept_path, recorded_crop
+from benchmark.results.records import recorded_crop
+from benchmark.runs.evaluate import RunContext, evaluate, is_kept, kept_path
 from benchmark.runs.suite import Task
 
 
@@ -163,6 +164,12 @@ def test_failing_to_keep_a_file_does_not_cost_the_row(tmp_path: Path) -> None:
     assert record.bpp is not None
     assert "Not a directory" in str(record.not_kept) or "File exists" in str(record.not_kept)
     assert not is_kept(tmp_path, task.codec, task.point, "a.png", str(record.bitstream_sha256))
+
+
+def test_whatever_is_wrong_with_keeping_costs_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.runs.evaluate.save_png", lambda *_, **__: {}["a bug"])
+    record = evaluate(task_for(picture(tmp_path / "a.png", 40, 40)), RunContext(keep_dir=tmp_path))
+    assert (record.status, record.not_kept) == ("ok", "KeyError: 'a bug'")
 
 
 def test_a_failure_says_whether_the_image_or_the_codec_is_to_blame(tmp_path: Path) -> None:

@@ -164,7 +164,8 @@ def test_a_row_is_reused_only_if_made_in_the_same_way(case: str, tmp_path: Path,
     with Store(tmp_path / "out") as store:
         store.append(good)
         assert missing_tasks(tasks, versions, store) == []
-        store.append([change(good[0])])
+    with Store(tmp_path / "changed") as store:
+        store.append([change(good[0]), *good[1:]])
         assert missing_tasks(tasks, versions, store) == ([tasks[0]] if case in STALE else [])
 
 

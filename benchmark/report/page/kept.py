@@ -36,8 +36,7 @@ def viewer_data(
     an image without one is not shown, since nothing could be said of its errors. None if nothing was kept.
     """
     from benchmark.metrics import in_figures
-    from benchmark.results.records import KEPT
-    from benchmark.runs.evaluate import recorded_crop
+    from benchmark.results.records import KEPT, recorded_crop
 
     if not (results / KEPT).is_dir():
         return None, []
