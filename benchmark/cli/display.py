@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,6 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -38,9 +36,8 @@ if TYPE_CHECKING:
 
     from benchmark.data.dataset import Dataset
     from benchmark.data.download import DownloadProgress
-    from benchmark.results.store import Record
     from benchmark.runs.runner import Codecs, Outcome
-    from benchmark.runs.suite import Suite, Task
+    from benchmark.runs.suite import Suite
     from benchmark.training.checkpoint import Course
 
 LOG_EVERY_SECONDS = 10.0
@@ -111,60 +108,6 @@ def phases() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(escape(text))
 
 
-class RunProgress:
-    """Progress of a run, codec by codec: bars with the time left on a terminal, log lines elsewhere."""
-
-    def __init__(self) -> None:
-        self._bars = bars(TextColumn("{task.fields[failed]}"))
-        self._ids: dict[str, TaskID] = {}
-        self._totals: Counter[str] = Counter()
-        self._done: Counter[str] = Counter()
-        self._failed: Counter[str] = Counter()
-        self._start = self._last_log = time.monotonic()
-
-    def __enter__(self) -> RunProgress:
-        """Begin to draw."""
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave the bars as they stand."""
-        self._bars.stop()
-
-    def begin(self, tasks: Sequence[Task]) -> None:
-        """Hear what will be measured."""
-        self._start = self._last_log = time.monotonic()
-        self._totals = Counter(task.codec for task in tasks)
-        for label, total in self._totals.items():
-            self._ids[label] = self._bars.add_task(escape(label), total=total, failed="", start=False)
-
-    def advance(self, record: Record) -> None:
-        """Hear of a result."""
-        label = record.codec
-        if not self._done[label]:
-            self._bars.start_task(self._ids[label])
-        self._done[label] += 1
-        self._failed[label] += record.status != "ok"
-        failed = f"[red]{self._failed[label]} failed" if self._failed[label] else ""
-        self._bars.update(self._ids[label], advance=1, failed=failed)
-        if not err.is_terminal:
-            self._log(label)
-
-    def _log(self, label: str) -> None:
-        """Write a line when a codec is done, and now and then in between."""
-        now = time.monotonic()
-        done, total = self._done[label], self._totals[label]
-        if done < total and now - self._last_log < LOG_EVERY_SECONDS:
-            return
-        self._last_log = now
-        finished = self._done.total()
-        left_seconds = (now - self._start) / finished * (self._totals.total() - finished)
-        failed = f", {self._failed[label]} failed" if self._failed[label] else ""
-        err.print(f"{escape(label)}: {done} of {total}{failed}; about {_duration(left_seconds)} left in all")
-
-
 class TrainingProgress:
     """Progress of a training: a bar with the time left and the last validation under it on a terminal, a
     line a minute and at every validation elsewhere, so that the log of a night tells how it went.
@@ -213,7 +156,7 @@ class TrainingProgress:
             left = ""
         else:
             seconds = (now - self._start) / (course.step - self._first_step) * (steps - course.step)
-            left = f"; about {_duration(seconds)} left"
+            left = f"; about {duration(seconds)} left"
         validated, self._validations = len(course.validations) > self._validations, len(course.validations)
         if left and not validated and now - self._last_log < LOG_TRAINING_EVERY_SECONDS:
             return
@@ -232,7 +175,8 @@ class _BarWithCaption(Progress):
         yield Text(self.caption)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return seconds as minutes and seconds, with hours where there are any."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 

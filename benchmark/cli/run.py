@@ -74,6 +74,7 @@ def suite(
     dropped; rerun to resume.
     """
     from benchmark.cli import display
+    from benchmark.cli.progress import RunProgress
     from benchmark.data.find import find_dataset
     from benchmark.results.plan import write_plan
     from benchmark.results.store import Store, set_aside
@@ -115,7 +116,7 @@ def suite(
                 display.warn(f"{folder}: {note}")
             write_plan(folder, whole.plan(dataset))
             context = RunContext(uuid4().hex, executor.jobs, executor.threads, folder if keep else None)
-            with display.RunProgress() as progress:
+            with RunProgress(executor.jobs) as progress:
                 outcome = runner.run(
                     tasks,
                     codecs.versions,

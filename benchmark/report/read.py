@@ -11,7 +11,7 @@ import pandas as pd
 from benchmark.errors import BenchError, StoreError
 from benchmark.report.summary import Summary, columns, is_partial, summarize
 from benchmark.results.plan import Plan, read_plan
-from benchmark.runs.suite import load_suite, parse_suite
+from benchmark.runs.suite import CodecSpec, load_suite, parse_suite
 
 REFERENCE = "reference"
 """The folder of the results of record, below that of all results."""
@@ -55,13 +55,17 @@ def find(named: str, results: Path = Path("results")) -> Asked:
         raise StoreError(f"no results of {named!r}; `bench run suite {named}` makes them{there}")
     name = folder.resolve().name if folder.is_dir() else folder.stem
     plan = read_plan(folder)
-    return Asked(name, folder, tuple(plan.points) if plan else _suite_order(name), plan)
+    if plan:
+        return Asked(name, folder, tuple(plan.points), plan, plan.titles)
+    codecs = _codecs_of_suite(name)
+    titles = {spec.name: spec.title for spec in codecs if spec.title}
+    return Asked(name, folder, tuple(spec.name for spec in codecs), None, titles)
 
 
-def _suite_order(name: str) -> tuple[str, ...]:
-    """Return the codec labels of the built-in suite of this name, in its order; empty if there is none."""
+def _codecs_of_suite(name: str) -> Sequence[CodecSpec]:
+    """Return the codecs of the built-in suite of this name, in its order; none if there is no such suite."""
     try:
-        return tuple(spec.name for spec in load_suite(name).codec)
+        return load_suite(name).codec
     except BenchError:
         return ()
 

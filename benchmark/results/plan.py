@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ class Plan:
     """None if images were missing then: which others the dataset has is not known."""
     folder: Path | None
     """Where the images of the dataset folder:PATH lay; None for other datasets."""
+    titles: dict[str, str] = field(default_factory=dict)
+    """What figures call codecs, by label, where the suite says it."""
 
     def select(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of `frame`, with the columns dataset, codec, point and image, that are planned."""
@@ -60,6 +62,7 @@ def write_plan(folder: Path, plan: Plan) -> None:
         "codecs": [{"codec": codec, "points": points} for codec, points in plan.points.items()],
         "images": plan.images,
         "folder": None if plan.folder is None else str(plan.folder),
+        **({"titles": plan.titles} if plan.titles else {}),
     }
     try:
         write_atomically(folder / PLAN, (json.dumps(content, indent=1) + "\n").encode())
@@ -77,6 +80,7 @@ def read_plan(folder: Path) -> Plan | None:
             points={str(c["codec"]): tuple(float(p) for p in c["points"]) for c in plan["codecs"]},
             images=None if plan["images"] is None else tuple(plan["images"]),
             folder=None if plan["folder"] is None else Path(plan["folder"]),
+            titles={str(label): str(title) for label, title in plan.get("titles", {}).items()},
         )
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -83,8 +83,8 @@ class Outcome:
 class RunObserver(Protocol):
     """Who wants to hear of a run while it goes on."""
 
-    def begin(self, tasks: Sequence[Task]) -> None:
-        """Hear what will be measured."""
+    def begin(self, tasks: Sequence[Task], seconds: Mapping[str, float]) -> None:
+        """Hear what will be measured, and the coding time of an evaluation of each codec in earlier rows."""
 
     def advance(self, record: Record) -> None:
         """Hear of a result that is in the store."""
@@ -111,7 +111,7 @@ def run(
     todo = list(tasks) if fresh else missing_tasks(tasks, versions, store, context.keep_dir)
     outcome = Outcome(planned=len(tasks), reused=len(tasks) - len(todo))
     if progress:
-        progress.begin(todo)
+        progress.begin(todo, _coding_seconds(store))
     planned = Counter(task.codec for task in tasks)
     failed: Counter[str] = Counter()
     wanted = (task for task in todo if task.codec not in outcome.dropped)
@@ -180,6 +180,15 @@ def missing_tasks(
         if not _is_done(task, versions[task.codec][task.point], done.get(slot(task)), keep_dir)
     ]
     return sorted(missing, key=lambda task: done.get(slot(task), ("ok",))[0] != "ok")
+
+
+def _coding_seconds(store: Store) -> dict[str, float]:
+    """Return the mean seconds of encoding and decoding of the rows in the store, by codec."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for codec, encode, decode in store.rows(("codec", "encode_seconds", "decode_seconds")):
+        if encode is not None and decode is not None:
+            found[codec].append(encode + decode)
+    return {codec: sum(seconds) / len(seconds) for codec, seconds in found.items()}
 
 
 _IDENTITY = ("status", "codec_id", "codec_options", "image_sha256", "codec_version")

@@ -78,6 +78,8 @@ class CodecSpec:
     options: dict[str, Any] = field(default_factory=dict)
     command: Command | None = None
     """Instead of `codec`: what encodes and decodes, as command lines."""
+    title: str = ""
+    """What figures call it; the label where this is empty."""
 
     @property
     def codec_id(self) -> str:
@@ -173,6 +175,7 @@ class Suite:
             points={spec.name: spec.points or () for spec in self.codec},
             images=None if dataset.partial else tuple(image.name for image in dataset.images),
             folder=dataset.images[0].path.parent if self.dataset.startswith(FOLDER_PREFIX) else None,
+            titles={spec.name: spec.title for spec in self.codec if spec.title},
         )
 
 

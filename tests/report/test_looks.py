@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from benchmark.codecs import CODECS
+from benchmark.data.find import find_dataset
 from benchmark.errors import UsageError
 from benchmark.report import read as request
 from benchmark.report.figures.picture import picture
@@ -15,6 +18,8 @@ from benchmark.report.looks import looks
 from benchmark.report.presentation import presentation
 from benchmark.report.style import GREYS, HUES, MARKERS, Style
 from benchmark.report.summary import Summary
+from benchmark.results.plan import write_plan
+from benchmark.runs.suite import parse_suite
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
@@ -131,6 +136,26 @@ def test_a_legend_inside_hides_no_curve(record: Summary) -> None:
         path = line.get_transform().transform_path(line.get_path())
         assert not path.intersects_bbox(box, filled=False), line.get_label()
     assert ax.get_xlim() == (0, 1)
+
+
+def test_a_suite_names_its_codecs_for_figures(tmp_path: Path) -> None:
+    images, suite = tmp_path / "images", tmp_path / "named.toml"
+    images.mkdir()
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(images / "a.png")
+    suite.write_text(
+        'name = "named"\ndataset = "folder:images"\nmetrics = ["psnr_rgb"]\n'
+        '[[codec]]\nname = "jpeg"\ntitle = "JPEG (ours)"\npoints = [30, 60]\n[[codec]]\nname = "webp"\n'
+    )
+    found = parse_suite(suite)
+    plan = found.plan(find_dataset(found.dataset, None, base=tmp_path))
+    assert plan.titles == {"jpeg": "JPEG (ours)"}
+    folder = tmp_path / "results" / "named"
+    folder.mkdir(parents=True)
+    write_plan(folder, plan)
+    asked = request.find("named", tmp_path / "results")
+    assert presentation(titles=asked.titles).text("jpeg") == "JPEG (ours)"
+    assert presentation(titles=asked.titles, labels=["jpeg=J"]).text("jpeg") == "J"
+    assert presentation(titles=asked.titles).text("webp") == "webp"
 
 
 def test_slides_are_large(record: Summary) -> None:
