@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
-from benchmark.codecs import CODECS
+from benchmark.codecs import CODECS, CodecEntry
 from benchmark.errors import BenchError
 from benchmark.report.style import DASHES, GREYS, HUES, MARKERS, SHADES, Style
 
@@ -37,8 +37,9 @@ def looks(
 
 @cache
 def _registered() -> Mapping[str, Style]:
-    """Return the looks of the registry's own codecs, by their order there."""
-    kin = {name: _kin(name) for name in CODECS.names()}
+    """Return the looks of the registry's codecs, by their order; first those that run as they are."""
+    entries = sorted(((name, _entry(name)) for name in CODECS.names()), key=lambda found: not found[1].points)
+    kin = {name: entry.kin or (name, "") for name, entry in entries}
     hues = list(dict.fromkeys(family_of(weights) for weights, _ in kin.values()))
     quantizers = list(dict.fromkeys(quantizer for _, quantizer in kin.values() if quantizer))
     styles: dict[str, Style] = {}
@@ -54,12 +55,11 @@ def _registered() -> Mapping[str, Style]:
     return styles
 
 
-def _kin(name: str) -> tuple[str, str]:
-    """Return what the codec is a variant of, and what it differs by."""
+def _entry(name: str) -> CodecEntry:
     try:
-        return CODECS.find(name).kin or (name, "")
-    except BenchError:
-        return name, ""
+        return CODECS.find(name)
+    except BenchError:  # it cannot be used here, but has rows perhaps
+        return CodecEntry("", "", "", ())
 
 
 def family_of(name: str) -> str:

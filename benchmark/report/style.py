@@ -9,7 +9,7 @@ from typing import Any
 
 HUES = (
     "#661100", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#44AA99", "#332288", "#882255",
-    "#999933", "#CC6677", "#AA4499", "#117733", "#0072B2",
+    "#999933", "#CC6677", "#117733", "#0072B2", "#AA4499",
 )  # fmt: skip
 """In the order of the registry's families. Okabe and Ito's colours, told apart with any colour vision (their
 yellow is left out: too pale on white, and black: published curves are grey), and of Paul Tol's muted set."""
