@@ -69,8 +69,8 @@ def test_captions_have_three_lines_and_the_notes_have_the_rest() -> None:
 
 def test_captions_say_of_which_curves_a_doubt_is() -> None:
     asked = request.find("kodak", Path(__file__).parents[2] / "results" / "reference")
-    rows = request.read(asked, ["baseline", "continued"])
-    moved = rows["codec"] == "continued"
+    rows = request.read(asked, ["baseline", "baseline-rdoq"])
+    moved = rows["codec"] == "baseline-rdoq"
     nine, three = (moved & (rows["image"].astype(str) <= f"kodim{n:02}.png") for n in (9, 3))
     rows.loc[nine, "psnr_rgb"] -= 1.5
     rows.loc[three, "ms_ssim_rgb"] = 1 - (1 - rows.loc[three, "ms_ssim_rgb"]) * 10**0.25
@@ -78,7 +78,7 @@ def test_captions_say_of_which_curves_a_doubt_is() -> None:
     metrics = ["psnr_rgb", "ms_ssim_rgb"]
     assert "75 %" not in " ".join(RD.said(summary, metrics))
     said = " ".join(PER_IMAGE.said(summary, metrics))
-    assert "continued (PSNR: 9 of 24 images); continued (MS-SSIM: 3 of 24 images): the two" in said
+    assert "baseline-rdoq (PSNR: 9 of 24 images); baseline-rdoq (MS-SSIM: 3 of 24 images): the two" in said
     (row,) = table_rows(summary, "psnr_rgb")
     assert row.statuses == "little overlap (9 of 24 images)"
 
