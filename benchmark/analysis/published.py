@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -55,14 +55,15 @@ class Bound:
         return bool((rate & rows["quality_deviation_db"].between(*limits.quality_db)).all())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Publication:
-    """What the header of a published curve says.
+    """A published curve: what the header of its file says, and its figures.
 
     `codec` is the registry name of the same codec here, empty if there is none; `point_name` says what
     `point` means in the file ("QP", "quality", "lambda", or "unknown": then the file gives none).
     `other_setup` names what was run otherwise than here, so that equal points mean other things; empty if
-    nothing was. Every curve with a `codec` has a `bound`.
+    nothing was. Every curve that ships with a `codec` has a `bound`. `columns` are `point` (NaN where the
+    source gives none), `bpp` and each of `metrics`, in the file's order.
     """
 
     name: str
@@ -76,21 +77,69 @@ class Publication:
     date: str
     protocol: str
     averaging: str
-    metrics: tuple[str, ...]
+    columns: Mapping[str, F64] = field(repr=False)
     other_setup: str = ""
     bound: Bound | None = None
+    file: str = ""
+    """A user's file that it was read from, its name and digest; empty for what ships with the package."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that the source reports."""
+        return tuple(name for name in self.columns if name not in ("point", "bpp"))
+
+    @property
+    def provenance(self) -> str:
+        """Where the figures are from, as captions say it."""
+        source = f"{self.source} at {self.commit}" if self.commit else self.source
+        return ", ".join(text for text in (self.file, source) if text)
+
+    def curve(self, metric: str = DEFAULT, *, with_images: bool = False) -> Curve:
+        """Return the curve by a metric; its label says the number of images if that is asked for.
+
+        Raises AnalysisError for a metric that the source does not report.
+        """
+        if metric not in self.metrics:
+            raise AnalysisError(f"{self.name} reports {', '.join(self.metrics)}, not {metric!r}")
+        order = np.argsort(self.columns["bpp"], kind="stable")
+        values = self.columns[metric][order]
+        return Curve(
+            label=self.called(with_images=with_images),
+            dataset=self.dataset,
+            metric=metric,
+            rate="bpp",
+            averaging="per_image",
+            points=self.columns["point"][order],
+            rates=self.columns["bpp"][order],
+            qualities=resolve(metric).quality(values),
+            values=values,
+            coverage=Coverage(images_used=self.dataset_size, dataset_size=self.dataset_size),
+            statuses=("published",),
+            source="published",
+            provenance=self.provenance,
+        )
 
     def deviations(self, measured: Curve) -> pd.DataFrame:
         """Return how far `measured` is from this curve: at equal points if these mean the same, or along it.
 
         Raises AnalysisError as `verify` and `verify_along` do.
         """
-        compare = verify_along if self.other_setup or self.point_name == "unknown" else verify
-        return compare(measured, load(self.name, measured.metric))
+        compare = verify_along if self.other_setup or self.point_name == UNKNOWN else verify
+        return compare(measured, self.curve(measured.metric))
 
     def called(self, *, with_images: bool = False) -> str:
-        """Return the curve's label, marked as published; beside results of fewer images with their number."""
-        return f"{self.label} (published{f', {self.dataset_size} images' if with_images else ''})"
+        """Return the curve's label, marked as published; beside results of fewer images with their number.
+
+        What a user's file says is its label is kept as it is.
+        """
+        marks = [] if self.file else ["published"]
+        if with_images:
+            marks.append(f"{self.dataset_size} images")
+        return f"{self.label} ({', '.join(marks)})" if marks else self.label
+
+
+UNKNOWN = "unknown"
+"""The `point_name` of a curve whose source gives no operating points."""
 
 
 def list_curves(dataset: str | None = None, metric: str | None = None) -> list[Publication]:
@@ -100,7 +149,7 @@ def list_curves(dataset: str | None = None, metric: str | None = None) -> list[P
 
 
 def publication(name: str) -> Publication:
-    """Return the header of the curve `name`. Raises AnalysisError, with near names, if there is none."""
+    """Return the curve `name`. Raises AnalysisError, with near names, if there is none."""
     if name not in _names():
         raise AnalysisError(f"no published curve {name!r}; {did_you_mean(name, _names())}")
     return _publication(name)
@@ -112,28 +161,7 @@ def load(name: str, metric: str = DEFAULT, *, with_images: bool = False) -> Curv
     `points` are NaN where the source gives none. Raises AnalysisError for a name that does not exist, or a
     metric that the source does not report.
     """
-    about = publication(name)
-    if metric not in about.metrics:
-        raise AnalysisError(f"{name} reports {', '.join(about.metrics)}, not {metric!r}")
-    columns = _columns(name)
-    order = np.argsort(columns["bpp"], kind="stable")
-    values = columns[metric][order]
-    size = about.dataset_size
-    return Curve(
-        label=about.called(with_images=with_images),
-        dataset=about.dataset,
-        metric=metric,
-        rate="bpp",
-        averaging="per_image",
-        points=columns["point"][order],
-        rates=columns["bpp"][order],
-        qualities=resolve(metric).quality(values),
-        values=values,
-        coverage=Coverage(images_used=size, dataset_size=size),
-        statuses=("published",),
-        source="published",
-        provenance=f"{about.source} at {about.commit}",
-    )
+    return publication(name).curve(metric, with_images=with_images)
 
 
 def yardsticks(codec: str, dataset: str, metric: str = DEFAULT) -> list[Publication]:
@@ -222,31 +250,47 @@ def _names() -> tuple[str, ...]:
 
 
 @cache
-def _read(name: str) -> tuple[dict[str, str], list[dict[str, str]]]:
-    lines = (_folder() / f"{name}.csv").read_text(encoding="utf-8").splitlines()
-    header = dict(line[2:].split(": ", 1) for line in lines if line.startswith("# "))
-    return header, list(csv.DictReader(line for line in lines if not line.startswith("#")))
-
-
-@cache
 def _publication(name: str) -> Publication:
-    header, rows = _read(name)
-    metrics = tuple(column for column in rows[0] if column not in ("point", "bpp"))
+    header, rows = split((_folder() / f"{name}.csv").read_text(encoding="utf-8"))
+    given = list(csv.DictReader(line for _, line in rows))
+    columns = {column: np.array([float(row[column] or "nan") for row in given]) for column in given[0]}
+    return of_header(name, header, columns)
+
+
+def split(text: str) -> tuple[dict[str, str], list[tuple[int, str]]]:
+    """Return the header of a file ("# KEY: VALUE" lines), and its other lines with their numbers.
+
+    Other lines that begin with # are remarks.
+    """
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    said = [line[2:].split(":", 1) for _, line in lines if line.startswith("# ") and ":" in line]
+    header = {key.strip(): value.strip() for key, value in said}
+    return header, [(number, line) for number, line in lines if not line.startswith("#")]
+
+
+def of_header(
+    name: str, header: Mapping[str, str], columns: Mapping[str, F64], file: str = ""
+) -> Publication:
+    """Return the curve that a header describes, which may leave out what a user's file need not say.
+
+    Raises ValueError for numbers that are none.
+    """
     return Publication(
         name=name,
-        label=header["label"],
-        dataset=header["dataset"],
-        dataset_size=int(header["dataset_size"]),
+        label=header.get("label", name),
+        dataset=header.get("dataset", ""),
+        dataset_size=int(header.get("dataset_size", 0)),
         codec=header.get("codec", ""),
-        point_name=header["point"],
-        source=header["source"],
-        commit=header["commit"],
-        date=header["date"],
-        protocol=header["protocol"],
-        averaging=header["averaging"],
-        metrics=metrics,
+        point_name=header.get("point", UNKNOWN),
+        source=header.get("source", ""),
+        commit=header.get("commit", ""),
+        date=header.get("date", ""),
+        protocol=header.get("protocol", ""),
+        averaging=header.get("averaging", ""),
         other_setup=header.get("other_setup", ""),
-        bound=_bound(header, metrics) if "within_because" in header else None,
+        columns=columns,
+        bound=_bound(header, tuple(columns)) if "within_because" in header else None,
+        file=file,
     )
 
 
@@ -263,8 +307,3 @@ def _bound(header: Mapping[str, str], metrics: tuple[str, ...]) -> Bound:
 def _range(words: Sequence[str]) -> tuple[float, float]:
     low, high = words
     return float(low), float(high)
-
-
-def _columns(name: str) -> dict[str, F64]:
-    _, rows = _read(name)
-    return {column: np.array([float(row[column] or "nan") for row in rows]) for column in rows[0]}

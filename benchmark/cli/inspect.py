@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.options import DataDir
-from benchmark.errors import BenchError, NeedsOptionsError
+from benchmark.errors import BenchError, NeedsOptionsError, UsageError
 
 
 class Kind(StrEnum):
@@ -24,6 +24,7 @@ class Kind(StrEnum):
     quantizers = "quantizers"
     architectures = "architectures"
     figures = "figures"
+    curves = "curves"
 
 
 def register(app: typer.Typer) -> None:
@@ -33,8 +34,17 @@ def register(app: typer.Typer) -> None:
     app.command()(fetch)
 
 
-def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    *,
+    template: Annotated[
+        bool, typer.Option("--template", help="With `curves`: write a file for --published, to fill in.")
+    ] = False,
+) -> None:
     """List by name what this installation has."""
+    if template:
+        _template(kind)
+        return
     rows: dict[Kind, Callable[[], Iterable[Sequence[str]]]] = {
         Kind.codecs: _codecs,
         Kind.suites: _suites,
@@ -43,6 +53,7 @@ def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
         Kind.quantizers: _quantizers,
         Kind.architectures: _architectures,
         Kind.figures: _figures,
+        Kind.curves: _curves,
     }
     _print_columns(rows[kind]())
 
@@ -115,6 +126,21 @@ def _figures() -> Iterable[Sequence[str]]:
     yield "FIGURE", ""
     yield from ((name, figure.title) for name, figure in FIGURES.items())
     yield from ((name, f"not available: {fault}") for name, fault in FIGURES.faults.items())
+
+
+def _curves() -> Iterable[Sequence[str]]:
+    from benchmark.analysis.published import list_curves
+
+    yield "CURVE", "DATASET", "METRICS", ""
+    yield from ((p.name, p.dataset, ", ".join(p.metrics), p.label) for p in list_curves())
+
+
+def _template(kind: Kind) -> None:
+    from benchmark.analysis.published_files import template
+
+    if kind is not Kind.curves:
+        raise UsageError(f"there is no template of {kind}; `bench list curves --template` writes one")
+    typer.echo(template(), nl=False)
 
 
 def _first_line(entry: object) -> str:

@@ -22,6 +22,14 @@ Mixed = Annotated[
     bool, typer.Option(help="Compare even if protocols, versions or options of the rows differ.")
 ]
 
+PublishedFile = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Take published curves from this file (CSV: `bench list curves --template`; JSON of CompressAI "
+        "or codec-compare), or the one of this name; repeatable."
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
@@ -52,7 +60,9 @@ def report(
     published: Annotated[
         list[str] | None,
         typer.Option(
-            help="Include this published curve (`bench verify --list`); repeatable; `none` for none."
+            help="Include this published curve (`bench list curves`), or those of a file: CSV "
+            "(`bench list curves --template`), JSON of CompressAI or codec-compare; repeatable; "
+            "`none` for none."
         ),
     ] = None,
     averaging: Averaging = "per_image",
@@ -109,9 +119,11 @@ def report(
     from benchmark.report import write
     from benchmark.report.figures.plan import best_of_families
     from benchmark.report.presentation import PAPER_CURVES, presentation
+    from benchmark.report.published import check as check_published
     from benchmark.report.tables.rows import notes
     from benchmark.report.tables.terminal import terminal
 
+    check_published(published or [])
     asked = request.find(suite, results)
     looks = presentation(
         title=title,
@@ -165,7 +177,8 @@ def report(
 def compare(
     a: Annotated[str, typer.Argument(help="A codec, or a results folder or parquet file (with --codec).")],
     b: Annotated[
-        str, typer.Argument(help="What A is compared with: a codec, a published curve, or results.")
+        str,
+        typer.Argument(help="What A is compared with: a codec, a published curve or its file, or results."),
     ],
     *,
     suite: Annotated[str, typer.Option(help="The suite of the two codecs.")] = "kodak",
@@ -173,6 +186,7 @@ def compare(
     metric: Annotated[
         list[str] | None, typer.Option(help="Compare by this metric (`bench list metrics`); repeatable.")
     ] = None,
+    published: PublishedFile = None,
     results: Results = Path("results"),
     averaging: Averaging = "per_image",
     allow_mixed: Mixed = False,
@@ -184,7 +198,9 @@ def compare(
     from benchmark.cli import display
     from benchmark.report import comparing
     from benchmark.report import read as request
+    from benchmark.report.published import check as check_published
 
+    check_published(published or [])
     frames: tuple[pd.DataFrame, pd.DataFrame | None]
     read = partial(request.read, remark=display.warn)
     if codec is None:
@@ -192,7 +208,9 @@ def compare(
     else:
         frames = read(request.find(a, results)), read(request.find(b, results))
         names = (codec, codec)
-    for text in comparing.compare_text(frames, names, metric or [], averaging, allow_mixed=allow_mixed):
+    for text in comparing.compare_text(
+        frames, names, metric or [], averaging, published or [], allow_mixed=allow_mixed
+    ):
         _show(text)
 
 
@@ -202,6 +220,7 @@ def verify(
     ] = "kodak",
     *,
     codec: Annotated[list[str] | None, typer.Option(help="Include only this codec; repeatable.")] = None,
+    published: PublishedFile = None,
     results: Results = Path("results"),
     points: Annotated[
         bool, typer.Option(help="Print every point, not only those of curves outside.")
@@ -218,12 +237,14 @@ def verify(
     from benchmark.cli import display
     from benchmark.report import read as request
     from benchmark.report import verifying
+    from benchmark.report.published import check as check_published
 
     if list_:
         _show(verifying.published_table())
         return
+    check_published(published or [])
     frame = request.read(request.find(suite, results), codec or [], remark=display.warn)
-    found = verifying.verify_results(frame)
+    found = verifying.verify_results(frame, published or [])
     if markdown:
         typer.echo(found.markdown(), nl=False)
     else:

@@ -20,7 +20,9 @@ from benchmark.results.store import TABLE, read_results, table_schema
 from benchmark.results.table import write_table
 from benchmark.versions import common, differ, merged
 
-PROVENANCE = "reference.json"
+PROVENANCE = "_reference.json"
+"""Whoever reads the folder as one parquet dataset, pandas too, skips names that begin with "_"."""
+_PROVENANCE_BEFORE = "reference.json"
 MAX_BYTES = 5 << 20
 """A reference is kept in git: larger ones belong elsewhere."""
 
@@ -81,7 +83,7 @@ def promote(
 ) -> Promotion:
     """Make the run in `results` the results of record of `suite`, under `folder`/`suite`.
 
-    Writes results.parquet and, beside it, reference.json with the message and where the rows came from.
+    Writes results.parquet and, beside it, _reference.json with the message and where the rows came from.
     Raises AnalysisError for a run with failed rows, of a part of a dataset, with rows missing, with rows of
     several versions or options of one codec, too large for git, or without a message; and, but for
     `allow_removed`, for one that lacks a codec, point or image of the record that it would replace.
@@ -111,6 +113,7 @@ def promote(
             )
         new.replace(target / TABLE)
     (target / PROVENANCE).write_text(json.dumps(_provenance(frame, suite, message), indent=1) + "\n")
+    (target / _PROVENANCE_BEFORE).unlink(missing_ok=True)
     return Promotion(target, len(frame), size)
 
 

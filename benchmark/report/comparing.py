@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -10,11 +10,11 @@ import pandas as pd
 from benchmark.analysis import MEANING, Comparison, Curve, Estimate
 from benchmark.analysis import compare as compare_codecs
 from benchmark.analysis.intervals import DASH, number
-from benchmark.analysis.published import list_curves, load
 from benchmark.analysis.status import MIXED
 from benchmark.errors import AnalysisError
 from benchmark.metrics import METRICS, shown
 from benchmark.report import captions
+from benchmark.report.published import Beside, anchors, published_curves
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,25 +25,31 @@ def compare_text(
     names: tuple[str, str],
     metrics: Sequence[str] = (),
     averaging: str = "per_image",
+    published: Sequence[str] = (),
     *,
     allow_mixed: bool = False,
 ) -> Iterator[Table | str]:
     """Yield tables and lines that compare codec `names[0]` with `names[1]`.
 
     The second frame, if there is one, is where the second codec is taken from. The second name may be that
-    of a published curve. Raises AnalysisError for names without results.
+    of a published curve, a file of one, or the label of one in the files `published`. Raises AnalysisError
+    for names without results, and for a bad file.
     """
     frame, anchor_frame = frames
     codec, anchor = names
-    chosen = metrics or shown([m for m in METRICS.names() if m in frame and frame[m].notna().any()])
+    measured = [m for m in METRICS.names() if m in frame and frame[m].notna().any()]
+    curves = {} if anchor_frame is not None else published_anchor(frame, anchor, published)
+    chosen = metrics or shown([m for m in measured if not curves or m in curves])
     for metric in chosen:
-        by: str | Curve = anchor
-        if anchor_frame is None and any(p.name == anchor for p in list_curves()):
-            by = load(anchor, metric)
+        if curves and metric not in curves:
+            raise AnalysisError(f"{anchor} reports {', '.join(curves)}, not {metric!r}")
+        by: str | Curve = curves.get(metric, anchor)
         found = compare_codecs(
             frame, codec, by, metric, averaging=averaging, anchor_frame=anchor_frame, allow_mixed=allow_mixed
         )
         yield comparison_table(found)
+        if isinstance(by, Curve):
+            yield f"  {by.label}: published at {by.provenance}"
         if found.point_deltas:
             yield point_table(found)
         yield from image_lines(found)
@@ -55,6 +61,20 @@ def compare_text(
             yield "  --allow-mixed gives figures all the same."
     if not chosen:
         raise AnalysisError(f"the results have values of no metric; known: {', '.join(METRICS.names())}")
+
+
+def published_anchor(frame: pd.DataFrame, named: str, published: Sequence[str]) -> Mapping[str, Curve]:
+    """Return the published curve that an anchor's name means, by metric; none if it means a codec."""
+    from benchmark.analysis.grid import only_dataset
+
+    rows = only_dataset(frame, None)
+    if named in set(rows["codec"].unique()):
+        return {}
+    results = Beside(str(rows["dataset"].iloc[0]), int(rows["dataset_size"].max()))
+    label, by_metric = anchors(results, named)
+    if published:
+        by_metric = published_curves(results, published) | by_metric
+    return {metric: by_label[label] for metric, by_label in by_metric.items() if label in by_label}
 
 
 def comparison_table(c: Comparison) -> Table:

@@ -113,24 +113,26 @@ def summarize_suite(
 ) -> Summary:
     """Gather a report's content, published curves of the dataset included (see `published_curves`).
 
-    Of part of a dataset, those alone that are named.
+    `published` are names of curves, or files of users. Of part of a dataset, those alone that are named.
 
-    An anchor may be named by a published curve's file name too. `all_anchors` and
+    An anchor may be named by a published curve's name, or be a file of one curve. `all_anchors` and
     `with_savings`: see `summarize`. Raises AnalysisError.
     """
     from benchmark.analysis.grid import only_dataset
-    from benchmark.analysis.published import list_curves, load
-    from benchmark.report.published import published_curves
+    from benchmark.report.published import Beside, anchors, published_curves
 
     rows = only_dataset(frame, None)
-    dataset = str(rows["dataset"].iloc[0])
-    partial = is_partial(rows)
-    curves = published_curves(dataset, published, partial=partial)
-    named = [p for p in list_curves(dataset) if p.name == anchor]
-    for publication in named:
-        anchor = publication.called(with_images=partial)
-        for metric in publication.metrics:
-            curves.setdefault(metric, {})[anchor] = load(publication.name, metric, with_images=partial)
+    beside = Beside(
+        dataset=str(rows["dataset"].iloc[0]),
+        size=int(rows["dataset_size"].max()),
+        partial=is_partial(rows),
+        codecs=asked.known,
+    )
+    curves = published_curves(beside, published)
+    if anchor is not None and anchor not in asked.known:
+        anchor, more = anchors(beside, anchor)
+        for metric, by_label in more.items():
+            curves.setdefault(metric, {}).update(by_label)
     return summarize(
         frame,
         anchor=anchor,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from benchmark.analysis import MEANING, Curve, mean_curves
+from benchmark.analysis.grid import only_dataset
 from benchmark.analysis.intervals import DASH, MINUS, number
-from benchmark.analysis.published import Publication, list_curves, yardsticks
+from benchmark.analysis.published import Limits, Publication, list_curves, yardsticks
+from benchmark.analysis.published_files import beside, find
 from benchmark.analysis.status import MIXED
 from benchmark.errors import AnalysisError
 from benchmark.metrics import DEFAULT, METRICS, in_figures
@@ -52,18 +54,27 @@ class Check:
 
         `allowed` stands between the two.
         """
-        bound = self.publication.bound
-        assert bound is not None, f"{self.publication.name} has a codec and no bound"
-        rows, limits = bound.judged(self.deviations), bound.limits[self.curve.metric]
+        bound, limits = self.publication.bound, self.limits
+        rows = self.deviations if bound is None else bound.judged(self.deviations)
         return (
             self.codec,
             self.publication.label,
             captions.short_label(self.curve.metric),
             str(len(rows)),
-            _differences(rows["bpp_deviation_percent"]) + allowed + _allowed(limits.rate_percent),
-            _differences(rows["quality_deviation_db"]) + allowed + _allowed(limits.quality_db),
+            _differences(rows["bpp_deviation_percent"])
+            + allowed
+            + _allowed(limits.rate_percent if limits else None),
+            _differences(rows["quality_deviation_db"])
+            + allowed
+            + _allowed(limits.quality_db if limits else None),
             self.verdict,
         )
+
+    @property
+    def limits(self) -> Limits | None:
+        """What is allowed by this metric; None where the curve's file does not say it."""
+        bound = self.publication.bound
+        return bound.limits.get(self.curve.metric) if bound is not None else None
 
 
 @dataclass(frozen=True)
@@ -106,17 +117,22 @@ class Verification:
         """Return, for each curve, what was run otherwise and where the allowed difference comes from."""
         lines = []
         for about in {check.publication.name: check.publication for check in self.checks}.values():
-            assert about.bound is not None
             other = f"Another set-up: {about.other_setup}. " if about.other_setup else ""
-            lines.append(f"{about.label}. {other}{about.bound.because}.")
+            because = f"{about.bound.because}." if about.bound is not None else ""
+            file = f"From {about.provenance}. " if about.file else ""
+            lines.append(f"{about.label}. {file}{other}{because}".rstrip())
         return lines
 
 
-def verify_results(frame: pd.DataFrame) -> Verification:
+def verify_results(frame: pd.DataFrame, published: Sequence[str] = ()) -> Verification:
     """Compare every codec of `frame` with the published curves of it, by the metrics that figures show.
 
-    Raises AnalysisError if no measured codec has a published figure that it can be compared with.
+    The curves are those that ship, or those `published`: names or files. A file's curve that names no codec
+    is of the only one that `frame` has.
+    Raises AnalysisError if no measured codec has a published figure that it can be compared with, and for a
+    bad file, or one that does not say of which codec it is.
     """
+    given = _given(frame, published)
     checks: list[Check] = []
     without: list[str] = []
     remarks: list[str] = []
@@ -126,8 +142,12 @@ def verify_results(frame: pd.DataFrame) -> Verification:
             if metric not in rows or not rows[metric].notna().any():
                 continue
             curve = mean_curves(rows, metric)[str(codec)]
-            known = yardsticks(codec_id, curve.dataset, metric)
-            if not known and metric == DEFAULT:
+            known = (
+                [p for p in given if p.codec == codec_id and metric in p.metrics]
+                if published
+                else yardsticks(codec_id, curve.dataset, metric)
+            )
+            if not known and not published and metric == DEFAULT:
                 without.append(str(codec))
             for publication in known:
                 try:
@@ -144,6 +164,23 @@ def verify_results(frame: pd.DataFrame) -> Verification:
     return Verification(tuple(checks), tuple(without), tuple(dict.fromkeys(remarks)))
 
 
+def _given(frame: pd.DataFrame, published: Sequence[str]) -> list[Publication]:
+    """Return the curves that are named, each with the codec here that it is of."""
+    rows = only_dataset(frame, None)
+    dataset, size = str(rows["dataset"].iloc[0]), int(rows["dataset_size"].max())
+    codecs = [str(codec) for codec in rows["codec_id"].unique()]
+    found = []
+    for curve in (beside(p, dataset, size) for name in published for p in find(name)):
+        codec = curve.codec or (codecs[0] if len(codecs) == 1 else "")
+        if not codec:
+            raise AnalysisError(
+                f"{curve.name}: does not say which codec here {curve.label!r} is of; name it with --codec, "
+                "or by a line `# codec: NAME` in its file"
+            )
+        found.append(replace(curve, codec=codec))
+    return found
+
+
 def _unjudged(rows: pd.DataFrame, curve: Curve, publication: Publication, found: pd.DataFrame) -> str:
     """Say why these rows are no evidence for or against the set-up; empty if they are."""
     used, size = curve.coverage.images_used, curve.coverage.dataset_size
@@ -151,7 +188,11 @@ def _unjudged(rows: pd.DataFrame, curve: Curve, publication: Publication, found:
         return f"{used} of {size} images"
     if set(rows["codec_options"]) != {"{}"}:
         return "options of the suite's own"
-    if publication.bound is not None and publication.bound.judged(found).empty:
+    if publication.bound is None or curve.metric not in publication.bound.limits:
+        return (
+            f"what may differ is not given (`# {curve.metric}_within:` and `# within_because:` in its file)"
+        )
+    if publication.bound.judged(found).empty:
         return "none of the points that the bound is for"
     return "; ".join(MEANING[status] for status in curve.statuses if status in MIXED)
 
@@ -162,7 +203,9 @@ def _differences(values: pd.Series[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _allowed(limits: tuple[float, float]) -> str:
+def _allowed(limits: tuple[float, float] | None) -> str:
+    if limits is None:
+        return "[no bound]"
     low, high = (f"{value:+g}".replace("-", MINUS) if value else "0" for value in limits)
     return f"[{low}, {high}]"
 
@@ -192,7 +235,7 @@ def _points_table(check: Check) -> Table:
     unit = METRICS.find(metric).quality_unit
     title = f"{check.codec}, {captions.short_label(metric)}: here and published by {about.label}"
     table = Table(
-        title=escape(title), caption=escape(f"{about.source} at {about.commit[:12]}; {about.protocol}")
+        title=escape(title), caption=escape("; ".join(filter(None, (about.provenance, about.protocol))))
     )
     for name in ("Point", "bpp here", "published", "difference (%)"):
         table.add_column(name, justify="right")

@@ -131,6 +131,13 @@ class Store:
             self._check_place()
             self._replace_table(_merged(self.folder)[0])
 
+    def put(self, table: pa.Table) -> None:
+        """Make the rows of `table` (see `read_rows`), one a slot, those of the store. Raises as `append`."""
+        try:
+            self._replace_table(table)
+        except OSError as error:
+            raise StoreError(f"{self.folder / TABLE}: cannot be written: {error.strerror}") from error
+
     def update_images_at_hand(self, dataset: str, images: int, size: int) -> None:
         """Let the rows of a dataset that was partial say how many of its images are at hand now."""
         import pyarrow.compute as pc  # slow to load, and seldom needed
@@ -222,6 +229,19 @@ def read_results(
     told of lines of a journal that cannot be read and are left out.
     Raises StoreError if there are none, or if they have a schema version that is not in READABLE.
     """
+    table = read_rows(path, columns, words_as_categories=words_as_categories, remark=remark)
+    frame: pd.DataFrame = (table if columns is None else table.select(list(columns))).to_pandas()
+    return frame
+
+
+def read_rows(
+    path: Path,
+    columns: Sequence[str] | None = None,
+    *,
+    words_as_categories: bool = False,
+    remark: Callable[[str], None] | None = None,
+) -> pa.Table:
+    """Return the rows as a table with SCHEMA's types, perhaps with more columns; see `read_results`."""
     if path.is_dir() and not any((path / name).exists() for name in (TABLE, JOURNAL)):
         raise StoreError(f"{path}: holds no results; `bench run suite NAME` makes them")
     if not path.exists():
@@ -233,10 +253,8 @@ def read_results(
         table, unreadable = _merged(path, read, words_as_categories)
         if unreadable and remark is not None:
             remark(f"{path}: {_dropped(unreadable)} by the next run")
-    else:
-        table = read_table(path, columns, words_as_categories)
-    frame: pd.DataFrame = (table if columns is None else table.select(list(columns))).to_pandas()
-    return frame
+        return table
+    return read_table(path, columns, words_as_categories)
 
 
 def _dropped(lines: int) -> str:

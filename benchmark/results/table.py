@@ -53,13 +53,18 @@ def table_schema(columns: Iterable[str] | None = None, words: Collection[str] = 
 def read_table(
     path: Path, columns: Sequence[str] | None = None, words_as_categories: bool = False
 ) -> pa.Table:
-    """Return the table with all its columns and SCHEMA's, or these; text coded if `words_as_categories`."""
+    """Return the table with all its columns and SCHEMA's, or these; text coded if `words_as_categories`.
+
+    A table that pandas wrote again (`pd.concat([...]).to_parquet(path)`) is read too: its rows say their
+    version, its index is dropped, and columns have the types of SCHEMA. Raises StoreError.
+    """
     words = WORDS if words_as_categories else frozenset()
     try:
         data = _read_sealed(path)
         schema = pq.read_schema(pa.BufferReader(data))
-        _check_schema(path, schema)
-        held = schema.names
+        held = [name for name in schema.names if not name.startswith(_INDEX)]
+        _check_version(path, schema, data)
+        _check_schema(path, pa.schema([schema.field(name) for name in held]))
         names = list(dict.fromkeys([*held, *COLUMNS])) if columns is None else list(columns)
         file = pq.ParquetFile(
             pa.BufferReader(data),
@@ -71,22 +76,39 @@ def read_table(
     except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(f"{path}: is no readable parquet file: {error}") from error
     _check_values(path, table)
-    return shaped(table, table_schema(names, words))
+    return _fitted(path, table, table_schema(names, words))
 
 
 _REMEDY = "measure anew (`bench run suite NAME --fresh` moves the old results aside)"
 
 
-def _check_schema(path: Path, schema: pa.Schema) -> None:
-    """Raise StoreError for a version that is not read here, or a table that is not of its version."""
-    version = (schema.metadata or {}).get(b"bench_schema_version", b"?").decode()
-    if version not in READABLE:
+_INDEX = "__index_level_"
+"""How the columns are called in which pandas keeps a frame's index."""
+
+
+def _check_version(path: Path, schema: pa.Schema, data: pa.Buffer) -> None:
+    """Raise StoreError for a version that is not read here: the table's, or where it says none, its rows'."""
+    said = (schema.metadata or {}).get(b"bench_schema_version")
+    versions = {said.decode()} if said is not None else _versions_of_rows(schema, data)
+    for version in sorted(versions - set(READABLE)):
         raise StoreError(
             f"{path}: has schema version {version}, this bench reads {' and '.join(READABLE)} and writes "
             f"{SCHEMA_VERSION}; use the bench that wrote it, or {_REMEDY}"
         )
+
+
+def _versions_of_rows(schema: pa.Schema, data: pa.Buffer) -> set[str]:
+    column = "schema_version"
+    if column not in schema.names:
+        return {"?"}
+    table = pq.read_table(pa.BufferReader(data), columns=[column])
+    return {str(version) for version in table[column].unique()}
+
+
+def _check_schema(path: Path, schema: pa.Schema) -> None:
+    """Raise StoreError for a table that is not of its version."""
     lacking = [f.name for f in SCHEMA if not f.nullable and f.name not in schema.names]
-    foreign = [f.name for f in schema if f.name not in COLUMNS and f.type != pa.float64()]
+    foreign = [f.name for f in schema if f.name not in COLUMNS and not _is_like(f.type, pa.float64())]
     if lacking or foreign:
         raise StoreError(f"{path}: lacks columns ({lacking}) or has foreign ones ({foreign}); {_REMEDY}")
     if len(set(schema.names)) < len(schema.names):
@@ -105,7 +127,8 @@ def _is_like(held: pa.DataType, wanted: pa.DataType) -> bool:
         return True
     if wanted == pa.string():
         return bool(pa.types.is_large_string(held))
-    return bool(pa.types.is_integer(held) or (wanted == pa.float64() and pa.types.is_floating(held)))
+    # Whole numbers among which some are missing are floating in pandas: `_fitted` looks at them.
+    return bool(pa.types.is_integer(held) or pa.types.is_floating(held))
 
 
 def _check_values(path: Path, table: pa.Table) -> None:
@@ -117,6 +140,25 @@ def _check_values(path: Path, table: pa.Table) -> None:
         for text in table[name].unique().to_pylist():
             if fault := json_fault(name, text):
                 raise StoreError(f"{path}: {fault}; {_REMEDY}")
+
+
+def _fitted(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the table shaped. Raises StoreError, naming the column, for values that its type cannot hold."""
+    try:
+        return shaped(table, schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise StoreError(
+            f"{path}: {_unfit(table, schema)} holds what none of its type is ({error}); {_REMEDY}"
+        ) from error
+
+
+def _unfit(table: pa.Table, schema: pa.Schema) -> str:
+    for field in schema:
+        try:
+            shaped(table, pa.schema([field]))
+        except pa.ArrowException:
+            return f"column {field.name}"
+    return "a column"
 
 
 def shaped(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -6,7 +6,7 @@ from synthetic import frame_of
 from benchmark.analysis import published
 from benchmark.report import captions
 from benchmark.report.figures.savings import SAVINGS
-from benchmark.report.published import library, published_curves
+from benchmark.report.published import Beside, library, published_curves
 from benchmark.report.summary import summarize
 from benchmark.report.tables.rows import notes, rows
 
@@ -37,9 +37,10 @@ def test_what_is_true_of_nearly_all_rows_is_said_once() -> None:
 
 
 def test_beside_part_of_a_dataset_published_curves_say_their_images() -> None:
-    assert published_curves("kodak", partial=True) == {}
-    assert len(published_curves("kodak")["psnr_rgb"]) == 2
-    (label,) = published_curves("kodak", ["kodak-compressai-webp"], partial=True)["psnr_rgb"]
+    part = Beside("kodak", 24, partial=True)
+    assert published_curves(part) == {}
+    assert len(published_curves(Beside("kodak", 24))["psnr_rgb"]) == 2
+    (label,) = published_curves(part, ["kodak-compressai-webp"])["psnr_rgb"]
     assert label == "WebP (Pillow 7.1.2), CompressAI (published, 24 images)"
     assert all(name.endswith("(published, 24 images)") for name in library("kodak", partial=True)["psnr_rgb"])
 

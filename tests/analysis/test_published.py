@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from synthetic import frame_of
 
-from benchmark.analysis import mean_curves, published
+from benchmark.analysis import bd_of_curves, mean_curves, published
 from benchmark.errors import AnalysisError
 from benchmark.metrics import in_figures
 
 
 def test_every_file_reads_and_names_its_source() -> None:
     found = published.list_curves()
-    assert len(found) == 86
+    assert len(found) == 108
     for about in found:
         assert about.source.startswith("https://github.com/"), about.name
         assert len(about.commit) == 40, about.name
@@ -48,6 +48,29 @@ def test_known_points(name: str, point: float, bpp: float, psnr: float) -> None:
     where = list(curve.points).index(point)
     assert curve.rates[where] == pytest.approx(bpp, abs=5e-5)
     assert curve.qualities[where] == pytest.approx(psnr, abs=6e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "against_bpg"),
+    [
+        # source: the notes on published points
+        ("kodak-shallow-ntc-linear", 21.6),
+        ("kodak-shallow-ntc-two-layer", 5.9),
+        ("kodak-shallow-ntc-two-layer-sga", -4.9),
+        ("kodak-evc-small", -13.8),
+        ("kodak-dpict", 4.0),  # 3.8 there: BPG against DPICT, with the sign turned
+        ("kodak-msinn-anchors-8", -23.4),
+        ("kodak-elic", -26.6),
+    ],
+)
+def test_bd_rates_of_bundled_curves_are_those_of_the_notes(name: str, against_bpg: float) -> None:
+    found = bd_of_curves(published.load("kodak-compressai-bpg"), published.load(name))
+    assert found.rate_percent == pytest.approx(against_bpg, abs=0.06)
+
+
+def test_ms_ssim_that_a_source_gives_in_decibels_is_the_same_quality_here() -> None:
+    """DPICT's last truncation point: 2.643238139 dB in its file."""
+    assert published.load("kodak-dpict-ms-ssim", "ms_ssim_rgb").qualities[0] == pytest.approx(2.643238139)
 
 
 def test_lists_by_dataset_and_metric() -> None:

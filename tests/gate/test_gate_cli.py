@@ -132,14 +132,19 @@ def test_reference_from_a_git_revision(bench: Bench, frame: pd.DataFrame) -> Non
 
 def test_promotion_keeps_rows_and_says_where_from(tmp_path: Path, frame: pd.DataFrame) -> None:
     frame["environment"] = '{"commit": "00060d1"}'
+    (tmp_path / "reference" / "smoke").mkdir(parents=True)
+    (tmp_path / "reference" / "smoke" / "reference.json").write_text("{}")  # of an older bench
     done = promote("smoke", store(frame, tmp_path / "run"), "why\n", tmp_path / "reference")
-    assert done.rows == len(frame)
+    assert done.rows == len(frame) == len(pd.read_parquet(tmp_path / "reference" / "smoke"))
     assert len(read_results(tmp_path / "reference" / "smoke")) == len(frame)
-    about = json.loads((tmp_path / "reference/smoke/reference.json").read_text())
+    about = json.loads((tmp_path / "reference/smoke/_reference.json").read_text())
     assert about["message"] == "why"
     assert about["codecs"] == {"jpeg": "1", "webp": "1"}
     assert about["commits"] == ["00060d1"]
-    assert {p.name for p in (tmp_path / "reference/smoke").iterdir()} == {"results.parquet", "reference.json"}
+    assert {p.name for p in (tmp_path / "reference/smoke").iterdir()} == {
+        "results.parquet",
+        "_reference.json",
+    }
 
 
 @pytest.mark.parametrize("trouble", ["failed", "partial", "holes"])
