@@ -24,6 +24,7 @@ METRICS: Registry[Metric] = Registry(
         "iw_ssim_y": "benchmark.metrics.piq_indices:IW_SSIM_Y",
         "psnr_hvs_y": "benchmark.metrics.psnr_hvs:PSNR_HVS_Y",
         "psnr_hvs_m_y": "benchmark.metrics.psnr_hvs:PSNR_HVS_M_Y",
+        "ssimulacra2": "benchmark.metrics.ssimulacra2:SSIMULACRA2",
         "ciede2000": "benchmark.metrics.ciede2000:CIEDE2000",
     },
     name_of=lambda metric: metric.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +25,10 @@ from benchmark.metrics.measure import measure
 from benchmark.runs.runner import check_metrics
 from benchmark.runs.suite import parse_suite
 
-OF_LIBRARIES = tuple(name for name in METRICS.names() if ", " in METRICS.find(name).version)
-"""Those whose version names a library and its version."""
-of_libraries = pytest.mark.parametrize("name", OF_LIBRARIES)
+FIRST = ("psnr_rgb", "ms_ssim_rgb", "psnr_y", "psnr_yuv")
+FURTHER = tuple(name for name in METRICS.names() if name not in FIRST)
+"""The metrics that are added to the first four, which tests of their own cover."""
+further = pytest.mark.parametrize("name", FURTHER)
 
 
 def photograph() -> Image:
@@ -61,7 +63,7 @@ GROWING: dict[str, tuple[Callable[[Image, float], Image], tuple[float, ...]]] = 
 }
 
 
-@of_libraries
+@further
 @pytest.mark.parametrize("distortion", GROWING)
 def test_quality_of_a_photograph_falls_with_growing_distortion(name: str, distortion: str) -> None:
     metric, image = usable(name), photograph()
@@ -71,7 +73,7 @@ def test_quality_of_a_photograph_falls_with_growing_distortion(name: str, distor
     assert not metric.lossless(values).any()
 
 
-@of_libraries
+@further
 def test_the_value_is_the_same_with_any_number_of_threads(name: str) -> None:
     import torch
 
@@ -152,6 +154,39 @@ def test_ciede2000_of_a_grey_step_is_that_of_its_lightness() -> None:
     assert METRICS.find("ciede2000").compute(black, black + np.uint8(255)) == pytest.approx(100, abs=1e-3)
 
 
+def boxed(image: Image) -> Image:
+    """Return the means of 8x8 samples, rounded down, the sides continued."""
+    padded = np.pad(image.astype(np.int64), ((4, 3), (4, 3), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (8, 8), axis=(0, 1))  # type: ignore[call-overload]
+    found: Image = (windows.sum((-1, -2)) // 64).astype(np.uint8)
+    return found
+
+
+def test_ssimulacra2_gives_the_scores_of_libjxl() -> None:
+    """Scores of its C++ program, which works in float32, from imazen/fast-ssim2, src/reference_data.rs.
+
+    Checked by hand on that repository's four JPEGs of a photograph too: 57.146, 68.627, 79.388, 90.852 there,
+    57.189, 68.650, 79.473, 91.051 here.
+    """
+    edge = np.repeat(np.uint8([0, 255]), 32)[None, :, None] * np.ones((64, 1, 3), np.uint8)
+    assert hashlib.sha256(edge.tobytes()).hexdigest().startswith("f0d003b6007c958d")
+    assert hashlib.sha256(boxed(edge).tobytes()).hexdigest().startswith("cbe40f4a1c43e661")
+    assert METRICS.find("ssimulacra2").compute(edge, boxed(edge)) == pytest.approx(24.27333552, abs=0.05)
+    for side, step, score in ((64, 20, 56.05855584), (64, 50, -8.75942256), (128, 50, -9.82383315)):
+        grey = np.full((side, side, 3), 128, np.uint8)
+        found = METRICS.find("ssimulacra2").compute(grey, grey + np.uint8(step))
+        assert found == pytest.approx(score, abs=0.11)
+
+
+def test_ssimulacra2_of_odd_and_of_the_smallest_sides() -> None:
+    metric, image = METRICS.find("ssimulacra2"), photograph()
+    for height, width in ((8, 8), (9, 15), (131, 77)):
+        cut = image[:height, :width]
+        assert 0 < metric.compute(cut, noisy(cut, 3)) < 100
+    with pytest.raises(MetricUndefined, match="SSIMULACRA2 needs 8 pixels"):
+        metric.compute(image[:7], image[:7])
+
+
 def test_a_flat_image_has_no_information_to_weight_by() -> None:
     metric, flat = usable("iw_ssim_y"), np.full((180, 180, 3), 90, np.uint8)
     with pytest.raises(MetricUndefined, match="IW-SSIM: the image has too little content"):
@@ -191,12 +226,13 @@ GOLDEN: dict[str, float] = {
     "iw_ssim_y": 0.9884917213073304,
     "psnr_hvs_y": 36.619777375360435,
     "psnr_hvs_m_y": 38.51988447885348,
+    "ssimulacra2": 54.05691325539263,
     "ciede2000": 4.1906485042130335,
 }
 
 
-def test_metrics_of_libraries_are_computed_only_where_they_are_asked_for() -> None:
-    assert not set(OF_LIBRARIES) & set(in_figures())
+def test_metrics_further_are_computed_only_where_they_are_asked_for() -> None:
+    assert not set(FURTHER) & set(in_figures())
 
 
 # Where a library is missing
