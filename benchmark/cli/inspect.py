@@ -98,7 +98,11 @@ def _metrics() -> Iterable[Sequence[str]]:
 
     yield "METRIC", "VERSION", "UNIT", ""
     for name, metric in METRICS.items():
-        yield name, metric.version, metric.unit, metric.summary
+        try:
+            metric.check()
+            yield name, metric.version, metric.unit, metric.summary
+        except BenchError as error:
+            yield name, metric.version, metric.unit, f"not available: {error}"
     for name, fault in METRICS.faults.items():
         yield name, "", "", f"not available: {fault}"
 
@@ -159,12 +163,14 @@ def _print_columns(rows: Iterable[Sequence[str]]) -> None:
 def doctor(
     data_dir: DataDir = None,
 ) -> None:
-    """Show which codecs and datasets are usable here.
+    """Show which codecs, metrics and datasets are usable here.
 
     Gives versions, and how to get what is missing; "opt" marks codecs that need options of yours.
     """
     typer.echo("Codecs")
     _print_columns(_codec_health())
+    typer.echo("\nMetrics")
+    _print_columns(_metric_health())
     typer.echo("\nDatasets")
     _print_columns(_dataset_health(data_dir))
     typer.echo("\nMachine")
@@ -180,6 +186,18 @@ def _codec_health() -> Iterable[Sequence[str]]:
         except NeedsOptionsError as error:
             yield "  opt", name, str(error)
         except (BenchError, ImportError) as error:
+            yield "  --", name, " ".join(str(error).split())
+
+
+def _metric_health() -> Iterable[Sequence[str]]:
+    from benchmark.metrics import METRICS
+
+    for name in METRICS.names():
+        try:
+            metric = METRICS.find(name)
+            metric.check()
+            yield "  ok", name, metric.version
+        except BenchError as error:
             yield "  --", name, " ".join(str(error).split())
 
 

@@ -90,6 +90,7 @@ def suite(
     whole = load_suite(name)
     chosen = whole.only(codec or [])
     folder_of_suite = suite_file(name).parent
+    runner.check_metrics(chosen)
     codecs = runner.find_codecs(chosen, folder_of_suite)
     display.unavailable(codecs.unavailable, fatal=strict or bool(codec))
     dataset = find_dataset(

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from benchmark.arrays import F64, Bools, Image
 from benchmark.errors import BenchError
 
@@ -30,6 +32,20 @@ class Decibels:
 
     formula: str
     apply: Callable[[F64], F64]
+
+
+def _distance_from_one(values: F64) -> F64:
+    with np.errstate(divide="ignore"):
+        found: F64 = -10 * np.log10(1 - values)
+    return found
+
+
+SIMILARITY_DECIBELS = Decibels("-10 log10(1 - x)", _distance_from_one)
+"""How a similarity that is at most 1 becomes dB: near 1 the values of half the rates would fall together."""
+
+
+def _usable() -> None:
+    """Raise nothing: what the package itself installs is enough."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +75,11 @@ class Metric:
     """Whether a value is 10 log10(constant / MSE), so that the MSE may be averaged instead of it."""
     in_figures: bool = False
     """Whether it is plotted, judged by the gate and compared with every anchor, unless others are named."""
+    check: Callable[[], None] = _usable
+    """Raises UsageError, with the remedy, where values cannot be computed here: a library or file is missing.
+
+    Values that are in results already are shown and compared all the same.
+    """
 
     def compute(self, reference: Image, decoded: Image) -> float:
         """Return the metric of two 8-bit RGB images of one shape, a finite number.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from benchmark.arrays import F64, Image
-from benchmark.metrics.base import Decibels, Metric, MetricUndefined
+from benchmark.metrics.base import SIMILARITY_DECIBELS, Metric, MetricUndefined
 
 Plane = F64
 Level = tuple[Plane, Plane, Plane]
@@ -80,12 +80,6 @@ def _plane_ms_ssim(levels: Iterable[Level], decoded: Plane) -> float:
     return product
 
 
-def _decibels(values: F64) -> F64:
-    with np.errstate(divide="ignore"):
-        found: F64 = -10 * np.log10(1 - values)
-    return found
-
-
 MS_SSIM_RGB = Metric(
     name="ms_ssim_rgb",
     version="1",
@@ -96,6 +90,6 @@ MS_SSIM_RGB = Metric(
     function=ms_ssim_rgb,
     digits=5,
     identical=1.0,
-    decibels=Decibels("-10 log10(1 - x)", _decibels),
+    decibels=SIMILARITY_DECIBELS,
     in_figures=True,
 )

@@ -18,8 +18,10 @@ from benchmark.errors import (
     NeedsOptionsError,
     PointError,
     SuiteError,
+    UsageError,
     WeightsError,
 )
+from benchmark.metrics import METRICS
 from benchmark.results.records import READABLE, SLOT, Record, Slot, recorded_crop, slot
 from benchmark.results.store import Store
 from benchmark.runs.evaluate import (
@@ -134,6 +136,15 @@ def run(
 def _of_version(record: Record, versions: Versions) -> Record:
     """Let a failure, too, say which version of the codec failed."""
     return record if record.codec_version else replace(record, codec_version=versions[record.point])
+
+
+def check_metrics(suite: Suite) -> None:
+    """Raise SuiteError, with the remedy, for a metric that cannot be computed here, before any work."""
+    for name in suite.metrics:
+        try:
+            METRICS.find(name).check()
+        except UsageError as error:
+            raise SuiteError(f"suite {suite.name}, metrics: {name!r} {error}") from error
 
 
 def find_codecs(suite: Suite, folder: Path = Path()) -> Codecs:
