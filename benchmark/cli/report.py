@@ -151,6 +151,7 @@ def report(
             all_anchors=not write.OF_ALL_ANCHORS.isdisjoint(formats),
             with_savings=not write.WITH_SAVINGS.isdisjoint(formats),
         )
+        looks.check({*summary.styles, *asked.known, *asked.titles})
         if preset and not codec:
             curves = {label for by_label in summary.published.values() for label in by_label}
             looks = replace(looks, only=best_of_families(summary, PAPER_CURVES - len(curves)))

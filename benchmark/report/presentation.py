@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmark.errors import UsageError, did_you_mean
@@ -39,6 +39,15 @@ class Presentation:
     def medium(self) -> Medium:
         """What figures are made for."""
         return MEDIA[self.style]
+
+    def check(self, known: Collection[str]) -> None:
+        """Raise UsageError, with near names, for labels and an order of codecs that are not `known`."""
+        for option, names in (("--label", self.labels), ("--order", self.order)):
+            for name in names:
+                if name not in known:
+                    raise UsageError(
+                        f"{option} {name!r}: no such codec or curve; {did_you_mean(name, known)}"
+                    )
 
     def text(self, name: str) -> str:
         """Return what figures call a codec or curve."""

@@ -166,6 +166,14 @@ def test_slides_are_large(record: Summary) -> None:
     assert picture(summary, plot).get_figwidth() == pytest.approx(13.33)
 
 
+def test_a_name_that_there_is_not_is_refused() -> None:
+    presentation(labels=["bpg=BPG"], order=["vtm"]).check({"bpg", "vtm"})
+    with pytest.raises(UsageError, match="--label 'bgp': no such codec or curve; did you mean 'bpg'"):
+        presentation(labels=["bgp=BPG"]).check({"bpg", "vtm"})
+    with pytest.raises(UsageError, match="--order 'vtn'"):
+        presentation(order=["vtn"]).check({"bpg", "vtm"})
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
