@@ -100,7 +100,7 @@ def _made(path: Path, header: Mapping[str, str], columns: _Columns, file: str) -
     if not count:
         raise AnalysisError(f"{path}: has no points")
     for name in arrays.keys() - {"point", "bpp"}:
-        _check_values(path, name, arrays[name])
+        check_values(str(path), name, arrays[name])
     if not (arrays["bpp"] > 0).all():
         raise AnalysisError(f"{path}: bpp must be above 0; it has {arrays['bpp'].min():g}")
     ordered = {"point": arrays.get("point", np.full(count, np.nan)), **arrays}
@@ -112,13 +112,14 @@ def _made(path: Path, header: Mapping[str, str], columns: _Columns, file: str) -
         ) from error
 
 
-def _check_values(path: Path, name: str, values: F64) -> None:
+def check_values(where: str, name: str, values: F64) -> None:
+    """Raise AnalysisError for values beyond a metric's best: dB that stand for something else, perhaps."""
     metric = METRICS.find(name)
     beyond = values[metric.lossless(values) & (values != metric.identical)]
     if np.isfinite(metric.identical) and len(beyond):
         looks = f"; is it in dB, {metric.decibels.formula}? Give x" if metric.decibels else ""
         raise AnalysisError(
-            f"{path}: {name} is at best {metric.identical:g}, the file has {beyond[0]:g}{looks}"
+            f"{where}: {name} is at best {metric.identical:g}, the file has {beyond[0]:g}{looks}"
         )
 
 
