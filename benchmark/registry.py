@@ -50,13 +50,14 @@ class Registry(Generic[T]):
     unavailable: type[BenchError] = UsageError
     hint: str = ""
     _loaded: dict[str, T] = field(default_factory=dict, init=False, repr=False)
+    _added: dict[str, T] = field(default_factory=dict, init=False, repr=False)
 
     def names(self) -> tuple[str, ...]:
         """Return every name: the built-in ones, those of `more`, then those of packages; nothing is imported.
 
         A package's name that is taken stands there as "name of package", so that each name means one thing.
         """
-        return tuple(dict.fromkeys([*self.builtin, *self.more(), *self._points]))
+        return tuple(dict.fromkeys([*self.builtin, *self.more(), *self._points, *self._added]))
 
     def find(self, name: str) -> T:
         """Return the entry `name`.
@@ -64,11 +65,24 @@ class Registry(Generic[T]):
         Raises UsageError, with near names, if there is none, and `unavailable`, with the remedy, if it cannot
         be imported, is of another form, or comes from a package that uses a name which exists already.
         """
+        if name in self._added:
+            return self._added[name]
         if name not in self.builtin and name in (more := self.more()):
             return more[name]
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
+
+    def add(self, name: str, entry: T) -> None:
+        """Add an entry for this process alone, such as a notebook's; it takes the place of one added before.
+
+        Raises UsageError for a name that is taken, and for what is no entry.
+        """
+        if name in self.names() and name not in self._added:
+            raise UsageError(f"{self.what} {name!r} exists already; give another name")
+        if not self.accepts(entry):
+            raise UsageError(f"{self.what} {name!r}: {type(entry).__name__} is no {self.form}")
+        self._added[name] = entry
 
     def items(self) -> Iterator[tuple[str, T]]:
         """Yield every entry that can be used, in the order of `names`."""

@@ -22,6 +22,7 @@ from benchmark.errors import AnalysisError, did_you_mean
 from benchmark.metrics import METRICS
 
 TEMPLATE_COMMAND = "bench list curves --template"
+SUFFIXES = (".csv", ".json")
 HEADER = {
     "label": "what figures call the curve; the file's name without it",
     "dataset": "as `bench list datasets` has it; without it, that of the results it is drawn beside",
@@ -44,7 +45,7 @@ _Columns = dict[str, list[float]]
 
 def is_file(named: str) -> bool:
     """Tell a file from the name of a curve that ships with the package."""
-    return named.endswith((".csv", ".json")) or Path(named).is_file()
+    return named.endswith(SUFFIXES) or Path(named).is_file()
 
 
 def find(named: str) -> list[Publication]:
@@ -58,17 +59,17 @@ def find(named: str) -> list[Publication]:
 def beside(curve: Publication, dataset: str, size: int) -> Publication:
     """Return the curve as it stands beside results of a dataset of `size` images, where it does not say so.
 
-    Raises AnalysisError if it is of another dataset, or of more images than the dataset has.
+    Raises AnalysisError if it is of another dataset, or of another number of images.
     """
     if curve.dataset not in ("", dataset):
         raise AnalysisError(
             f"the published curve {curve.name!r} is of {curve.dataset}, not of {dataset}"
             + ("; correct its line `# dataset:` if it is" if curve.file else "")
         )
-    if curve.file and curve.dataset_size > size:
+    if curve.file and curve.dataset_size not in (0, size):
         raise AnalysisError(
             f"{curve.name}: its figures are means of {curve.dataset_size} images, {dataset} has {size}: "
-            "they are of other images"
+            "they are of other images, or of a part of them"
         )
     taken = "" if curve.dataset else f" (taken to be of {dataset}: the file does not say)"
     size = curve.dataset_size or size
@@ -100,7 +101,7 @@ def _made(path: Path, header: Mapping[str, str], columns: _Columns, file: str) -
     if not count:
         raise AnalysisError(f"{path}: has no points")
     for name in arrays.keys() - {"point", "bpp"}:
-        _check_values(path, name, arrays[name])
+        check_values(str(path), name, arrays[name])
     if not (arrays["bpp"] > 0).all():
         raise AnalysisError(f"{path}: bpp must be above 0; it has {arrays['bpp'].min():g}")
     ordered = {"point": arrays.get("point", np.full(count, np.nan)), **arrays}
@@ -112,13 +113,14 @@ def _made(path: Path, header: Mapping[str, str], columns: _Columns, file: str) -
         ) from error
 
 
-def _check_values(path: Path, name: str, values: F64) -> None:
+def check_values(where: str, name: str, values: F64) -> None:
+    """Raise AnalysisError for values beyond a metric's best: dB that stand for something else, perhaps."""
     metric = METRICS.find(name)
     beyond = values[metric.lossless(values) & (values != metric.identical)]
     if np.isfinite(metric.identical) and len(beyond):
         looks = f"; is it in dB, {metric.decibels.formula}? Give x" if metric.decibels else ""
         raise AnalysisError(
-            f"{path}: {name} is at best {metric.identical:g}, the file has {beyond[0]:g}{looks}"
+            f"{where}: {name} is at best {metric.identical:g}, the file has {beyond[0]:g}{looks}"
         )
 
 
@@ -130,7 +132,7 @@ def _csv(path: Path, text: str) -> Iterator[tuple[dict[str, str], _Columns]]:
         raise AnalysisError(
             f"{path}: has no line of column names; `{TEMPLATE_COMMAND}` writes one to fill in"
         )
-    rows = [(number, next(csv.reader([line]))) for number, line in lines]
+    rows = [(number, _cells(f"{path}, line {number}", line)) for number, line in lines]
     where, names = f"{path}, line {rows[0][0]}", [name.strip() for name in rows[0][1]]
     columns = _named_columns(where, [n for n in names if n != "label"], other=_refused(where))
     curves: dict[str, _Columns] = {}
@@ -145,6 +147,13 @@ def _csv(path: Path, text: str) -> Iterator[tuple[dict[str, str], _Columns]]:
         raise AnalysisError(f"{path}: has no points below its column names")
     for label, curve in curves.items():
         yield header | ({"label": label} if label else {}), curve
+
+
+def _cells(where: str, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line]))
+    except csv.Error as error:
+        raise AnalysisError(f"{where}: is no line of CSV: {error}") from error
 
 
 def _check_header(path: Path, header: Mapping[str, str]) -> None:
@@ -203,7 +212,7 @@ def _number(where: str, name: str, text: object, *, empty: bool = False) -> floa
         return float("nan")
     try:
         number = float(text) if isinstance(text, str | int | float) else float("nan")
-    except ValueError:
+    except (ValueError, OverflowError):
         number = float("nan")
     if not np.isfinite(number):
         raise AnalysisError(f"{where}, {name}: {str(text)[:40]!r} is no finite number")
@@ -242,15 +251,16 @@ def _compressai(path: Path, data: Mapping[str, Any]) -> tuple[dict[str, str], _C
 
 def _codec_compare(path: Path, data: Mapping[str, Any]) -> tuple[dict[str, str], _Columns]:
     """Return a batch of webmproject/codec-compare: a row for each image and quality, averaged over images."""
-    constants = dict(zip(_names(path, data, "constant"), data.get("constant_values", []), strict=False))
+    names = _names(path, data, "constant")
+    constants = dict(zip(names, _list(path, data, "constant_values"), strict=False))
     fields = _names(path, data, "field")
-    needed = ("original_name", "width", "height", "encoded_size", "quality")
+    needed = ["original_name", "quality", *(["bpp"] if "bpp" in fields else _SIZES[:3])]
     lacking = [name for name in needed if name not in fields]
     if lacking:
         raise AnalysisError(f"{path}, field_descriptions: lacks {', '.join(lacking)}")
     metrics = _named_columns(f"{path}, field_descriptions", ["bpp", *(n for n in fields if n not in needed)])
     points: dict[float, dict[str, _Row]] = {}
-    for index, values in enumerate(data.get("field_values", []), 1):
+    for index, values in enumerate(_list(path, data, "field_values"), 1):
         where = f"{path}, field_values, row {index}"
         row = _batch_row(where, fields, values, metrics)
         at = points.setdefault(_number(where, "quality", values[fields.index("quality")]), {})
@@ -282,26 +292,36 @@ _Row = dict[str, float]
 
 def _names(path: Path, data: Mapping[str, Any], kind: str) -> list[str]:
     """Return the names of a batch's constants or fields: each is the one key of an object."""
-    try:
-        return [next(iter(entry)) for entry in data[f"{kind}_descriptions"]]
-    except (KeyError, TypeError, StopIteration) as error:
-        raise AnalysisError(f"{path}, {kind}_descriptions: is no list of objects of one key") from error
+    field = f"{kind}_descriptions"
+    entries = _list(path, data, field)
+    if not all(isinstance(entry, dict) and len(entry) == 1 for entry in entries):
+        raise AnalysisError(f"{path}, {field}: is no list of objects of one key")
+    return [name for entry in entries for name in entry]
+
+
+def _list(path: Path, data: Mapping[str, Any], field: str) -> list[Any]:
+    found = data.get(field)
+    if not isinstance(found, list):
+        raise AnalysisError(f"{path}, {field}: is no list")
+    return found
 
 
 _SIZES = ("encoded_size", "width", "height", "frame_count")
 
 
 def _batch_row(where: str, fields: Sequence[str], values: object, metrics: Mapping[str, str]) -> _Row:
-    """Return bpp (8 * bytes / pixels) and the metrics of one row."""
+    """Return bpp (8 * bytes / pixels where the batch has none) and the metrics of one row."""
     if not isinstance(values, list) or len(values) != len(fields):
         raise AnalysisError(f"{where}: has not one value for each of the {len(fields)} fields")
     row = dict(zip(fields, values, strict=True))
+    found = {column: _number(where, name, row[name]) for name, column in metrics.items() if name in row}
+    if "bpp" in found:
+        return found
     sizes = {"frame_count": 1, **row}
     bytes_, *sides = (_number(where, name, sizes[name]) for name in _SIZES)
     pixels = float(np.prod(sides))
     if pixels <= 0:
         raise AnalysisError(f"{where}: has no pixels")
-    found = {column: _number(where, name, row[name]) for name, column in metrics.items() if name != "bpp"}
     return {"bpp": 8 * bytes_ / pixels, **found}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import DataDir
+from benchmark.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +124,7 @@ def report(
     from benchmark.report.tables.rows import notes
     from benchmark.report.tables.terminal import terminal
 
-    check_published(published or [])
+    check_published(published or [], anchor)
     asked = request.find(suite, results)
     looks = presentation(
         title=title,
@@ -201,7 +202,9 @@ def compare(
     from benchmark.report import read as request
     from benchmark.report.published import check as check_published
 
-    check_published(published or [])
+    if codec is not None and published:
+        raise UsageError("give --published, a curve to compare with, or --codec and two result sets")
+    check_published(published or [], None if codec else b)
     frames: tuple[pd.DataFrame, pd.DataFrame | None]
     read = partial(request.read, remark=display.warn)
     if codec is None:

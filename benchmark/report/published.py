@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmark.analysis import Curve
 from benchmark.analysis.published import Publication, list_curves
-from benchmark.analysis.published_files import beside, find, is_file
+from benchmark.analysis.published_files import SUFFIXES, beside, find, is_file
 from benchmark.errors import AnalysisError
 from benchmark.metrics import METRICS
 from benchmark.report.looks import looks
@@ -29,9 +29,10 @@ class Beside:
     """Labels that are taken."""
 
 
-def check(names: Sequence[str]) -> None:
-    """Raise AnalysisError for an unknown name or a bad file, before any work."""
-    for name in names:
+def check(names: Sequence[str], anchor: str | None = None) -> None:
+    """Raise AnalysisError for an unknown name or a bad file, an anchor's too, before any work."""
+    anchors = [anchor] if anchor is not None and anchor.endswith(SUFFIXES) else []
+    for name in (*names, *anchors):
         if name != NONE:
             find(name)
 

@@ -20,6 +20,8 @@ from benchmark.versions import differ
 SHOWN = 5
 """So many conflicts are named one by one."""
 
+_COLUMNS = frozenset(COLUMNS)
+
 _CODED = ("width", "height", "bitstream_sha256", "decoded_sha256", "bpp")
 """What two measurements of the same have in common; times, machine and run are each measurement's own."""
 
@@ -87,19 +89,29 @@ def _planned(path: Path, remark: Callable[[str], None]) -> pa.Table:
 
 def _settled(table: pa.Table) -> tuple[list[int], list[Conflict]]:
     """Return the indices of the rows to keep, one a slot, and where rows of a slot disagree."""
-    slots = list(zip(*(table[name].to_pylist() for name in SLOT), strict=True))
-    kept: dict[Slot, int] = {}
-    conflicts = []
-    for index, slot in enumerate(slots):
-        before = kept.setdefault(slot, index)
-        if before == index:
-            continue
-        one, other = (table.slice(i, 1).to_pylist()[0] for i in (before, index))
-        if columns := _disagreement(one, other):
-            conflicts.append(Conflict(slot, columns))
-        if columns or _better(other, one):
-            kept[slot] = index
-    return sorted(kept.values()), conflicts
+    of_slot: dict[Slot, list[int]] = {}
+    for index, slot in enumerate(zip(*(table[name].to_pylist() for name in SLOT), strict=True)):
+        of_slot.setdefault(slot, []).append(index)
+    rows = _rows(table, [index for indices in of_slot.values() if len(indices) > 1 for index in indices])
+    keep, conflicts = [], []
+    for slot, (kept, *others) in of_slot.items():
+        for index in others:
+            columns = _disagreement(rows[kept], rows[index])
+            if columns:
+                conflicts.append(Conflict(slot, columns))
+            if columns or _better(rows[index], rows[kept]):
+                kept = index  # noqa: PLW2901 (the row that stands so far)
+        keep.append(kept)
+    return sorted(keep), conflicts
+
+
+def _rows(table: pa.Table, indices: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Return what is compared of some rows, by their index."""
+    metrics = [name for name in table.schema.names if name not in _COLUMNS]
+    names = [*IDENTITY, "status", *_CODED, "metric_versions", *metrics]
+    some = table.select(names).take(pa.array(indices, pa.int64()))
+    values = zip(*(some[name].to_pylist() for name in names), strict=True)
+    return {index: dict(zip(names, row, strict=True)) for index, row in zip(indices, values, strict=True)}
 
 
 def _disagreement(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:
@@ -114,6 +126,8 @@ def _disagreement(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str
 
 def _of_identity(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
     """Yield the columns of IDENTITY that differ; a version with the models of all points is the same."""
+    if all(one[name] == other[name] for name in IDENTITY):
+        return
     versions = (one["codec_version"], other["codec_version"])
     alike = dict(other) | ({} if differ(versions) else {"codec_version": one["codec_version"]})
     if not same_identity([one[name] for name in IDENTITY], [alike[name] for name in IDENTITY]):
@@ -124,13 +138,15 @@ def _of_measuring(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[
     """Yield what is lost whichever row is kept: a metric of one and a metric of the other, or a version."""
     mine, theirs = ({name for name in _metrics(row) if row[name] is not None} for row in (one, other))
     yield from sorted(mine ^ theirs) if mine - theirs and theirs - mine else ()
+    if one["metric_versions"] == other["metric_versions"]:
+        return
     versions = [json.loads(row["metric_versions"] or "{}") for row in (one, other)]
     if any(versions[0][name] != versions[1][name] for name in versions[0].keys() & versions[1].keys()):
         yield "metric_versions"
 
 
 def _metrics(row: Mapping[str, Any]) -> list[str]:
-    return [name for name in row if name not in COLUMNS]
+    return [name for name in row if name not in _COLUMNS]
 
 
 def _clash(one: object, other: object) -> bool:

@@ -185,6 +185,13 @@ def _codecs(codec_id: str, options_json: str, folder: Path) -> tuple[Codec, Code
     return make_codec(codec_id, options, folder), make_codec(codec_id, options, folder)
 
 
+def forget() -> None:
+    """Make codecs anew at the next evaluation: one may mean something else now (see `Registry.add`)."""
+    _codecs.cache_clear()
+    _version.cache_clear()
+    _warm.clear()
+
+
 @lru_cache(maxsize=64)
 def _version(codec_id: str, options_json: str, folder: Path, point: float) -> str:
     return _codecs(codec_id, options_json, folder)[0].version_at(point)

@@ -99,6 +99,7 @@ def test_others_names_of_metrics_are_understood() -> None:
         ("bpp,psnr\n0.1,nan\n", "line 2, psnr: 'nan' is no finite number"),
         ("bpp,psnr\n0,30\n", "bpp must be above 0"),
         ("bpp,ms-ssim\n0.1,12.5\n", r"ms_ssim_rgb is at best 1, the file has 12.5; is it in dB, -10 log10"),
+        ('bpp,psnr\n0.1,"' + "1" * 200_000 + '"\n', "line 2: is no line of CSV: field larger than"),
         ("# lable: a\nbpp,psnr\n0.1,30\n", "line `# lable:` is unknown; did you mean 'label'"),
         ("# dataset_size: all\nbpp,psnr\n0.1,30\n", "no number where one belongs"),
         ("# psnr_rgb_within: 1\n# within_because: so\nbpp,psnr\n1,30\n", "no number where one belongs"),
@@ -165,6 +166,14 @@ def test_a_batch_of_codec_compare_is_averaged_over_its_images(tmp_path: Path) ->
     assert about.columns["psnr_rgb"].tolist() == [32, 41]
 
 
+def test_a_batch_that_gives_bits_per_pixel_needs_no_sizes(tmp_path: Path) -> None:
+    """As the batches of codec-compare's demonstration do."""
+    data = batch([["a.png", 50, 0.5, 30.0], ["b.png", 50, 1.5, 32.0]])
+    data["field_descriptions"] = [{name: ""} for name in ("original_name", "quality", "bpp", "psnr")]
+    (about,) = read_file(written(tmp_path, json.dumps(data), "b.json"))
+    assert (about.columns["bpp"].tolist(), about.columns["psnr_rgb"].tolist()) == ([1.0], [31.0])
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -175,6 +184,10 @@ def test_a_batch_of_codec_compare_is_averaged_over_its_images(tmp_path: Path) ->
         ({"results": {"psnr": [30]}}, "results: has no column bpp"),
         ({**batch(ROWS), "field_descriptions": [{"a": ""}]}, "field_descriptions: lacks original_name"),
         ({**batch(ROWS), "field_descriptions": 3}, "field_descriptions: is no list"),
+        ({**batch(ROWS), "field_descriptions": ["psnr"]}, "field_descriptions: is no list of objects"),
+        ({**batch(ROWS), "field_values": 3}, "field_values: is no list"),
+        ({**batch(ROWS), "constant_values": None}, "constant_values: is no list"),
+        ({"results": {"bpp": [10**400], "psnr": [30]}}, "results, bpp: .* is no finite number"),
         (batch([["a.png", 1]]), "row 1: has not one value for each of the 8 fields"),
         (batch(ROWS[:3]), "quality 90 has 1 of 2 images"),
         (batch([ROWS[0], ROWS[0]]), "row 2: a second row of a.png at this quality"),

@@ -74,11 +74,23 @@ def test_verify_compares_with_the_curve_that_is_given(table: Path) -> None:
     assert _bench("verify", "kodak", "--published", str(table), "--results", str(REFERENCE))[0] == 1
 
 
-@pytest.mark.parametrize("command", [("report", "none-here"), ("compare", "a", "b"), ("verify", "none-here")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report", "none-here", "--published", "FILE"),
+        ("report", "none-here", "--anchor", "FILE"),
+        ("compare", "a", "b", "--published", "FILE"),
+        ("compare", "a", "FILE"),
+        ("verify", "none-here", "--published", "FILE"),
+    ],
+)
 def test_a_bad_file_is_refused_before_any_work(tmp_path: Path, command: tuple[str, ...]) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text("bpp,psnr\n0.1,thirty\n")
-    done = CliRunner().invoke(build_app(), [*command, "--published", str(bad), "--results", str(tmp_path)])
+    more = ("--results", str(tmp_path))
+    done = CliRunner().invoke(
+        build_app(), [*(str(bad) if word == "FILE" else word for word in command), *more]
+    )
     assert isinstance(done.exception, AnalysisError)
     assert "bad.csv, line 2, psnr: 'thirty' is no finite number" in str(done.exception)
 
