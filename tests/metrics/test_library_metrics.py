@@ -187,6 +187,18 @@ def test_ssimulacra2_of_odd_and_of_the_smallest_sides() -> None:
         metric.compute(image[:7], image[:7])
 
 
+def test_nlpd_gives_the_numbers_of_pyiqa() -> None:
+    """NLPD of pyiqa 0.1.16 in float64, with its float32 constants, on even and on odd sides."""
+    image = photograph()
+    found = [
+        METRICS.find("nlpd_y").compute(cut, decoded)
+        for cut in (image, image[:237, :201])
+        for decoded in (noisy(cut, 12), (cut // 16 * 16 + 7).astype(np.uint8))
+    ]
+    published = [0.20901346305082494, 0.10637679846525559, 0.2024137709519378, 0.10031167555200345]
+    assert found == pytest.approx(published, abs=2e-9)
+
+
 def test_a_flat_image_has_no_information_to_weight_by() -> None:
     metric, flat = usable("iw_ssim_y"), np.full((180, 180, 3), 90, np.uint8)
     with pytest.raises(MetricUndefined, match="IW-SSIM: the image has too little content"):
