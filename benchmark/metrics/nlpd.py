@@ -1,7 +1,7 @@
 """NLPD: the distance of two images after local means and contrasts are taken out of them, as the eye does.
 
-Computed here: of the maintained libraries plenoptic has another low-pass filter than the authors' program, 3 %
-of the value, and pyiqa, whose numbers these are, may not be used commercially.
+Computed here: of the maintained libraries plenoptic has another low-pass filter than the authors' program,
+3 % of the value, and pyiqa, whose numbers these are, may not be used commercially.
 """
 
 from __future__ import annotations
