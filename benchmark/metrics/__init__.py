@@ -26,6 +26,9 @@ METRICS: Registry[Metric] = Registry(
         "psnr_hvs_m_y": "benchmark.metrics.psnr_hvs:PSNR_HVS_M_Y",
         "ssimulacra2": "benchmark.metrics.ssimulacra2:SSIMULACRA2",
         "ciede2000": "benchmark.metrics.ciede2000:CIEDE2000",
+        "nlpd_y": "benchmark.metrics.nlpd:NLPD_Y",
+        "lpips_alex": "benchmark.metrics.perceptual:LPIPS_ALEX",
+        "dists_vgg": "benchmark.metrics.perceptual:DISTS_VGG",
     },
     name_of=lambda metric: metric.name,
 )

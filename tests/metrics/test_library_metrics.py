@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
@@ -17,13 +18,14 @@ from usable_metrics import USABLE, usable
 
 from benchmark.arrays import Image
 from benchmark.cli.inspect import _metric_health, _metrics
-from benchmark.errors import SuiteError
-from benchmark.metrics import METRICS, in_figures, libraries
+from benchmark.errors import SuiteError, UsageError
+from benchmark.metrics import METRICS, in_figures, libraries, perceptual
 from benchmark.metrics.base import MetricUndefined
 from benchmark.metrics.ciede2000 import difference
 from benchmark.metrics.measure import measure
 from benchmark.runs.runner import check_metrics
 from benchmark.runs.suite import parse_suite
+from benchmark.torchvision_stub import make_compressai_importable
 
 FIRST = ("psnr_rgb", "ms_ssim_rgb", "psnr_y", "psnr_yuv")
 FURTHER = tuple(name for name in METRICS.names() if name not in FIRST)
@@ -187,6 +189,18 @@ def test_ssimulacra2_of_odd_and_of_the_smallest_sides() -> None:
         metric.compute(image[:7], image[:7])
 
 
+def test_nlpd_gives_the_numbers_of_pyiqa() -> None:
+    """NLPD of pyiqa 0.1.16 in float64, with its float32 constants, on even and on odd sides."""
+    image = photograph()
+    found = [
+        METRICS.find("nlpd_y").compute(cut, decoded)
+        for cut in (image, image[:237, :201])
+        for decoded in (noisy(cut, 12), (cut // 16 * 16 + 7).astype(np.uint8))
+    ]
+    published = [0.20901346305082494, 0.10637679846525559, 0.2024137709519378, 0.10031167555200345]
+    assert found == pytest.approx(published, abs=2e-9)
+
+
 def test_a_flat_image_has_no_information_to_weight_by() -> None:
     metric, flat = usable("iw_ssim_y"), np.full((180, 180, 3), 90, np.uint8)
     with pytest.raises(MetricUndefined, match="IW-SSIM: the image has too little content"):
@@ -228,11 +242,61 @@ GOLDEN: dict[str, float] = {
     "psnr_hvs_m_y": 38.51988447885348,
     "ssimulacra2": 54.05691325539263,
     "ciede2000": 4.1906485042130335,
+    "nlpd_y": 0.10637679780619669,
 }
 
 
 def test_metrics_further_are_computed_only_where_they_are_asked_for() -> None:
     assert not set(FURTHER) & set(in_figures())
+
+
+# Networks: random ones stand for the trained ones, which are not at hand
+
+
+@pytest.fixture
+def networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    make_compressai_importable()
+    import torch
+    import torchvision
+
+    for name in ("alexnet-owt-7be5be79.pth", "vgg16-397923af.pth"):
+        path = tmp_path / "hub" / "checkpoints" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    layers = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
+    vgg = torchvision.models.vgg.make_layers(list(layers))
+    alexnet = torchvision.models.alexnet
+    monkeypatch.setattr(torchvision.models, "alexnet", lambda pretrained: alexnet())
+    monkeypatch.setattr(torchvision.models, "vgg16", lambda pretrained: SimpleNamespace(features=vgg))
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        yield
+    perceptual._lpips_network.cache_clear()
+    perceptual._dists_network.cache_clear()
+
+
+@pytest.mark.usefixtures("networks")
+@pytest.mark.parametrize("name", ["lpips_alex", "dists_vgg"])
+def test_distances_of_networks(name: str) -> None:
+    metric, image = usable(name), photograph()[:96, :96]
+    values = [metric.compute(image, noisy(image, sigma)) for sigma in (3, 12, 40)]
+    assert 0 < values[0] < values[1] < values[2]
+    assert metric.compute(image, image.copy()) == 0
+    with pytest.raises(MetricUndefined, match="needs 32 pixels"):
+        metric.compute(image[:31], image[:31])
+
+
+@pytest.mark.parametrize("name", ["lpips_alex", "dists_vgg"])
+def test_a_network_that_is_missing_is_named_with_its_address(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(libraries, "installed", lambda library: "1")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(
+        UsageError, match=r"hub/checkpoints/\w+-.*\.pth, which is missing: put https://.*\.pth"
+    ):
+        METRICS.find(name).check()
 
 
 # Where a library is missing
