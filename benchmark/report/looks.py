@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 from benchmark.codecs import CODECS, CodecEntry
@@ -46,12 +47,13 @@ def _registered() -> Mapping[str, Style]:
     for place, (name, (weights, quantizer)) in enumerate(kin.items()):
         family = family_of(weights)
         variants = list(dict.fromkeys(w for w, _ in kin.values() if family_of(w) == family))
-        styles[name] = Style(
+        style = Style(
             hues.index(family) % len(HUES),
             variants.index(weights) % len(SHADES),
             quantizers.index(quantizer) % len(DASHES) if quantizer else 0,
-            place % len(MARKERS),
         )
+        choices = [replace(style, marker=marker) for marker in _from(place, len(MARKERS))]
+        styles[name] = next((s for s in choices if s not in styles.values()), choices[0])
     return styles
 
 

@@ -100,8 +100,8 @@ def test_a_broken_package_is_named(site: Path, source: str, reason: str) -> None
         rf"^mine .*not available: .*of broken {reason}", _bench(site, "list", "codecs"), re.MULTILINE
     )
     health = _bench(site, "doctor")
-    assert re.search(rf"^  --  mine .*of broken {reason}", health, re.MULTILINE)
-    assert re.search(r"^  ok  jpeg ", health, re.MULTILINE)
+    assert re.search(rf"^  -- +mine .*of broken {reason}", health, re.MULTILINE)
+    assert re.search(r"^  ok +jpeg ", health, re.MULTILINE)
 
 
 @pytest.mark.parametrize("target", ["no_such_module:Codec", "benchmark.codecs.null:NoSuch", "benchmark"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from running import Runs
@@ -16,7 +17,8 @@ DECODER = 'truncate -s 1500M "$2"; exit'
 TOO_MUCH = {
     1: "copyenc wrote a stream of 10,485,760 bytes, more than 4 times the image",
     2: "copyenc was killed by SIGXFSZ: it wrote a file of more than 81,048,576 bytes",
-    3: "copydec ended with status 153; it said: File size limit exceeded",
+    # The limit is set once the program runs: what is quicker is met when its picture is looked at.
+    3: "copydec (ended with status 153; it said: File size|wrote an image of 1,572,864,000 bytes)",
 }
 
 
@@ -28,7 +30,7 @@ def test_what_is_too_large_is_not_read(runs: Runs) -> None:
     assert runs.run().returncode == 1
     errors = runs.rows().set_index("point")["error"]
     for point, message in TOO_MUCH.items():
-        assert message in errors[point]
+        assert re.search(message, errors[point])
     assert list((runs.folder / "temporary").iterdir()) == []
 
 
