@@ -7,6 +7,8 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,14 +18,27 @@ PACKAGES = ("numpy", "pillow", "numba", "torch", "compressai", "pytorch-msssim",
 """The distributions that can change a result or its time."""
 
 
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch work in so many threads meanwhile: sums over more end in other last digits."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @cache
 def describe() -> dict[str, Any]:
     """Return what identifies this process's code and machine, JSON-serializable."""
     return {
-        "bench": _version("bench-codec"),
+        "bench": installed("bench-codec"),
         **commit(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: installed(name) for name in PACKAGES},
         "processor": processor(),
         "cores": cores(),
         "memory_gib": memory_gib(),
@@ -66,7 +81,7 @@ def bench_version() -> str:
     held = commit()
     at = [f"commit {held['commit'][:12]}"] if held["commit"] else []
     return ", ".join(
-        [_version("bench-codec") or "not installed", *at, *(["changed"] if held["dirty"] else [])]
+        [installed("bench-codec") or "not installed", *at, *(["changed"] if held["dirty"] else [])]
     )
 
 
@@ -79,7 +94,8 @@ def _git(checkout: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _version(distribution: str) -> str | None:
+def installed(distribution: str) -> str | None:
+    """Return the version of a distribution, None where it is not installed; imports nothing."""
     try:
         return version(distribution)
     except PackageNotFoundError:

@@ -1,15 +1,14 @@
-"""What metrics of libraries share: versions, the remedy where one is missing, and how torch is called."""
+"""What metrics of libraries share: versions, the remedy where one is missing, images as tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.arrays import Image
+from benchmark.environment import installed
 from benchmark.errors import UsageError
 from benchmark.metrics.base import MetricUndefined
 
@@ -28,14 +27,6 @@ def version_with(own: str, library: str) -> str:
     return f"{own}, {library} {found}" if found else own
 
 
-def installed(library: str) -> str | None:
-    """Return the version of a distribution, None where it is not installed; imports nothing."""
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
-
-
 def requires(library: str) -> Callable[[], None]:
     """Return a check that raises UsageError, with the remedy, where a distribution is not installed."""
 
@@ -50,19 +41,6 @@ def check_side(what: str, image: Image, pixels: int) -> None:
     """Raise MetricUndefined where the short side of an image, shape (height, width, 3), has fewer pixels."""
     if (side := min(image.shape[:2])) < pixels:
         raise MetricUndefined(f"{what} needs {pixels} pixels on the short side, here are {side}")
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch work in one thread: sums over several end in other last digits."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def as_tensor(image: Image) -> torch.Tensor:

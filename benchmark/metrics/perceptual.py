@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from benchmark.arrays import Image
+from benchmark.environment import torch_threads
 from benchmark.errors import UsageError
 from benchmark.metrics.base import Metric
-from benchmark.metrics.libraries import as_tensor, check_side, one_thread, requires, version_with
+from benchmark.metrics.libraries import as_tensor, check_side, requires, version_with
 from benchmark.torchvision_stub import make_compressai_importable
 
 _URL = "https://download.pytorch.org/models/"
@@ -70,7 +71,7 @@ def _distance(
         return 0.0
     import torch
 
-    with torch.no_grad(), one_thread():
+    with torch.no_grad(), torch_threads(1):
         return float(network()(*map(tensor, images)))
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmark.arrays import Image
+from benchmark.environment import torch_threads
 from benchmark.metrics.base import SIMILARITY_DECIBELS, Metric, MetricUndefined
-from benchmark.metrics.libraries import as_tensor, check_side, one_thread, requires, version_with
+from benchmark.metrics.libraries import as_tensor, check_side, requires, version_with
 from benchmark.torchvision_stub import make_compressai_importable
 
 LIBRARY = "piq"
@@ -32,7 +33,7 @@ def _index(
         import piq
         import torch
 
-        with one_thread():
+        with torch_threads(1):
             try:
                 found = getattr(piq, function)(as_tensor(decoded), as_tensor(reference), data_range=255)
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]

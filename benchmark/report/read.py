@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +30,7 @@ class Asked:
     titles: Mapping[str, str] = field(default_factory=dict)
     """What figures call codecs, where the suite says it."""
 
-    @property
+    @cached_property
     def known(self) -> tuple[str, ...]:
         """Return every codec that has rows, selected or not. Raises StoreError."""
         from benchmark.results.store import read_results

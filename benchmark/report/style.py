@@ -149,12 +149,8 @@ class Style:
             "linestyle": _PUBLISHED_DASH if self.published else DASHES[self.dash],
         }
         if self.published:
-            hollow = {"markerfacecolor": "white", "markeredgewidth": 0.6 * scale, "zorder": 1.8}
-            return (
-                properties
-                | hollow
-                | {"linewidth": 0.8 * scale, "markersize": 0.8 * scale * self.marker_points}
-            )
+            thin = {"linewidth": 0.8 * scale, "markersize": 0.8 * scale * self.marker_points, "zorder": 1.8}
+            return properties | thin | {"markerfacecolor": "white", "markeredgewidth": 0.6 * scale}
         return properties | {"markeredgecolor": "white", "markeredgewidth": 0.3 * scale, "zorder": 2.2}
 
 

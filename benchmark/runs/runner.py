@@ -113,7 +113,7 @@ def run(
     todo = list(tasks) if fresh else missing_tasks(tasks, versions, store, context.keep_dir)
     outcome = Outcome(planned=len(tasks), reused=len(tasks) - len(todo))
     if progress:
-        progress.begin(todo, _coding_seconds(store))
+        progress.begin(todo, _coding_seconds(store) if todo else {})
     planned = Counter(task.codec for task in tasks)
     failed: Counter[str] = Counter()
     wanted = (task for task in todo if task.codec not in outcome.dropped)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.arrays import Image
+from benchmark.environment import torch_threads
 from benchmark.errors import CodecError
 
 _GRANULE = 64
@@ -123,16 +124,11 @@ class Model:
     @contextmanager
     def _coding(self) -> Iterator[None]:
         """Compute without gradients and in one order: by so many threads, with exact kernels."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(self._threads)
         exact = torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         )
-        try:
-            with torch.no_grad(), exact:
-                yield
-        finally:
-            torch.set_num_threads(before)
+        with torch_threads(self._threads), torch.no_grad(), exact:
+            yield
 
 
 def ready(model: nn.Module, device: str, threads: int, point: float) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,8 +96,6 @@ def test_a_paper_has_the_best_of_each_family(record: Summary) -> None:
 
 
 def test_what_a_user_asks_of_figures(record: Summary) -> None:
-    from dataclasses import replace
-
     asked = presentation(
         title="Our title", labels=["bpg=BPG 4:4:4"], order=["jpeg"], axes=(0.1, 0.9, 25, 40), width="page"
     )
@@ -118,8 +117,6 @@ def test_what_a_user_asks_of_figures(record: Summary) -> None:
 
 
 def test_a_legend_inside_hides_no_curve(record: Summary) -> None:
-    from dataclasses import replace
-
     asked = replace(presentation(preset="paper"), only=best_of_families(record, 6))
     summary = replace(record, presentation=asked)
     (plot,) = plan_plots(summary)
@@ -159,8 +156,6 @@ def test_a_suite_names_its_codecs_for_figures(tmp_path: Path) -> None:
 
 
 def test_slides_are_large(record: Summary) -> None:
-    from dataclasses import replace
-
     summary = replace(record, presentation=presentation(style="slides", width="page"))
     plot = next(plot for plot in plan_plots(summary) if plot.stem == "rd-wide")
     assert picture(summary, plot).get_figwidth() == pytest.approx(13.33)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.environment import torch_threads
 from benchmark.learned.exact.winograd import Down, Same, Up
 
 _GDN_PIXELS = 512
@@ -79,15 +80,12 @@ def workers() -> Iterator[Workers]:
     and the threads get different operations.
     """
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         if threads == 1:
             yield Workers(None)
         else:
             with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 yield Workers(pool)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def by_strips(stages: Sequence[Stage], strips: Iterable[Tensor], threads: Workers) -> Iterator[Tensor]:
