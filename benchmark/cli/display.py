@@ -65,6 +65,18 @@ def unavailable(codecs: Mapping[str, str], fatal: bool) -> None:
         warn(f"codec {label!r} is skipped: {reason}")
 
 
+def left_out(workers: Mapping[str, Mapping[str, tuple[str, str]]]) -> None:
+    """Show which workers of a cluster are left out, and in what they differ from this machine."""
+    table = Table("worker", "what", "here", "there", title="workers left out", box=SIMPLE_HEAD)
+    table.columns[0].no_wrap = table.columns[1].no_wrap = True
+    for worker, differences in workers.items():
+        for what, words in differences.items():
+            table.add_row(*(escape(printable(text)) for text in (worker, what, *words)))
+        table.add_section()
+    err.print(fitting([table], err.width))
+    warn(f"{len(workers)} workers differ from this machine and are left out")
+
+
 def dataset(found: Dataset) -> None:
     """Say what of the dataset is at hand."""
     for note in found.notes:
