@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from benchmark.data.dataset import Dataset
     from benchmark.data.download import DownloadProgress
     from benchmark.runs.runner import Codecs, Outcome
+    from benchmark.runs.schedule import Makespan
     from benchmark.runs.suite import Suite
     from benchmark.training.checkpoint import Course
 
@@ -209,6 +210,7 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
         say(f"nothing to do: all {outcome.planned} evaluations are in {folder} already")
     else:
         say(f"{outcome.done} measured, {outcome.reused} reused, {outcome.failed} failed; results in {folder}")
+        _say_makespan(outcome.makespan)
     for reason, count in outcome.reasons.most_common(10):
         warn(f"{count} x {reason}")
         if tracebacks_wanted() and reason in outcome.tracebacks:
@@ -221,6 +223,16 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
         warn(f"skipped, not available: {', '.join(codecs.unavailable)} (`bench doctor` says how to get them)")
     elsewhere = "" if folder.parent == Path("results") else f" --results {folder.parent}"
     say(f"`bench report {suite.name}{elsewhere}` draws the curves")
+
+
+def _say_makespan(span: Makespan) -> None:
+    """Say how far from the best order of evaluations a run was, where there is an order to choose."""
+    if span.jobs > 1:
+        say(
+            f"it took {duration(span.seconds)} for {span.jobs} at once; no order takes less than "
+            f"{duration(span.bound_seconds)} (longest {duration(span.longest_seconds)}, "
+            f"all {duration(span.total_seconds)} of work)"
+        )
 
 
 _DROPPED_OF_MEANS = ((), ("dec s",), ("enc s",), ("images",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -33,6 +33,7 @@ from benchmark.runs.evaluate import (
     is_kept,
     metric_versions,
 )
+from benchmark.runs.schedule import Makespan, by_codec, failed_slots, longest_first, past_seconds
 from benchmark.runs.suite import Suite, Task
 from benchmark.versions import covers
 
@@ -74,6 +75,7 @@ class Outcome:
 
     planned: int
     reused: int
+    makespan: Makespan
     done: int = 0
     failed: int = 0
     dropped: dict[str, str] = field(default_factory=dict)
@@ -116,18 +118,23 @@ def run(
     With `fresh`, all of `tasks` are measured, and their rows replaced one by one.
 
     `versions` are the codecs' by label (see `find_codecs`). Any executor fits whose workers can import this
-    package and read the images. Order does not matter: the rows are the same. A codec that keeps
-    failing is dropped: the others go on, and the next run tries it again.
+    package and read the images. The longest evaluations come first, those that failed before last: a run that
+    drops their codec has then tried what is new. Order does not matter: the rows are the same. A codec that
+    keeps failing is dropped: the others go on, and the next run tries it again.
     """
-    todo = list(tasks) if fresh else missing_tasks(tasks, versions, store, context.keep_dir)
-    outcome = Outcome(planned=len(tasks), reused=len(tasks) - len(todo))
+    todo = tasks if fresh else missing_tasks(tasks, versions, store, context.keep_dir)
+    seconds = past_seconds(store) if todo else {}
+    todo = longest_first(todo, seconds, failed_slots(store)) if todo else []
+    makespan = Makespan(context.jobs)
+    outcome = Outcome(planned=len(tasks), reused=len(tasks) - len(todo), makespan=makespan)
     if progress:
-        progress.begin(todo, _coding_seconds(store) if todo else {})
+        progress.begin(todo, by_codec(seconds))
     planned = Counter(task.codec for task in tasks)
     failed: Counter[str] = Counter()
     wanted = (task for task in todo if task.codec not in outcome.dropped)
     for found in _results(wanted, executor, context):
         records = [_of_version(record, versions[record.codec]) for record in found]
+        makespan.hear(found)
         store.append(records)
         for record in records:
             _count(outcome, record)
@@ -191,24 +198,13 @@ def missing_tasks(
     """Return the tasks for which the store has no row that is good, and made in the same way.
 
     With `keep_dir`, those too whose row has no bitstream and decoded image kept under that folder.
-    Those that failed before come last: a run that drops their codec has then tried what is new.
     """
     done = _done(store)
-    missing = [
+    return [
         task
         for task in tasks
         if not _is_done(task, versions[task.codec][task.point], done.get(slot(task)), keep_dir)
     ]
-    return sorted(missing, key=lambda task: done.get(slot(task), ("ok",))[0] != "ok")
-
-
-def _coding_seconds(store: Store) -> dict[str, float]:
-    """Return the mean seconds of encoding and decoding of the rows in the store, by codec."""
-    found: defaultdict[str, list[float]] = defaultdict(list)
-    for codec, encode, decode in store.rows(("codec", "encode_seconds", "decode_seconds")):
-        if encode is not None and decode is not None:
-            found[codec].append(encode + decode)
-    return {codec: sum(seconds) / len(seconds) for codec, seconds in found.items()}
 
 
 _IDENTITY = ("status", "codec_id", "codec_options", "image_sha256", "codec_version")
