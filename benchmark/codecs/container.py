@@ -116,7 +116,7 @@ def read_file(path: Path) -> bytes:
     try:
         if (size := path.stat().st_size) > most_file_bytes():
             raise UsageError(
-                f"{path}: has {size:,} bytes, more than the {most_file_bytes():,} of any stream that is read; "
+                f"{path}: has {size:,} bytes, more than the {most_file_bytes():,} of any stream; "
                 "set BENCH_MAX_PIXELS higher if it is meant to be that large"
             )
         return path.read_bytes()

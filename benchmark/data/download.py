@@ -59,7 +59,7 @@ def _download_files(
     known = {image.name: image for image in manifest.images}
     for name in names:
         url = str(manifest.url).format(name=name)
-        _retrieve(url, known[name].sha256, folder, name, known[name].most_bytes, progress)
+        _retrieve(url, known[name].sha256, folder / name, known[name].most_bytes, progress)
 
 
 def _download_archive(
@@ -69,7 +69,7 @@ def _download_archive(
     url = str(manifest.archive)
     archive = folder / Path(urlsplit(url).path).name
     most_bytes = {image.name: image.most_bytes for image in manifest.images}
-    _retrieve(url, None, folder, archive.name, MOST_ARCHIVE_BYTES, progress)
+    _retrieve(url, None, archive, MOST_ARCHIVE_BYTES, progress)
     try:
         with zipfile.ZipFile(archive) as file:
             for name in names:
@@ -110,15 +110,14 @@ def _pieces(source: IO[bytes]) -> Iterable[bytes]:
 def _retrieve(
     url: str,
     sha256: str | None,
-    folder: Path,
-    name: str,
+    target: Path,
     most_bytes: int,
     progress: DownloadProgress | None,
 ) -> None:
-    """Let pooch bring one file into `folder`, unless it is there with the right hash."""
-    downloader = ResumingDownloader(folder / f".{name}.part", progress, most_bytes)
+    """Let pooch bring one file to `target`, unless it is there with the right hash."""
+    downloader = ResumingDownloader(target.with_name(f".{target.name}.part"), progress, most_bytes)
     try:
-        pooch.retrieve(url, sha256 and f"sha256:{sha256}", name, folder, downloader=downloader)
+        pooch.retrieve(url, sha256 and f"sha256:{sha256}", target.name, target.parent, downloader=downloader)
     except requests.RequestException:  # some of these are ValueErrors
         raise
     except ValueError as error:  # pooch's word for a wrong hash: it names file, expected and found hash
@@ -173,9 +172,7 @@ class ResumingDownloader:
     def _check(self, url: str, size: int) -> None:
         if size > self._most_bytes:
             self._part.unlink(missing_ok=True)
-            raise DatasetError(
-                f"{url}: sends more than {self._most_bytes:,} bytes, which this file cannot have"
-            )
+            raise DatasetError(f"{url}: sends more than {self._most_bytes:,} bytes: this file has fewer")
 
 
 def _in_words(error: requests.RequestException) -> str:

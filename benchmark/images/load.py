@@ -82,7 +82,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def check_file_size(size: int) -> None:
-    """Raise ImageError for a file of more bytes than 16 for each pixel of the largest image (`pixel_limit`)."""
+    """Raise ImageError for more bytes than 16 for each pixel of the largest image (`pixel_limit`)."""
     most = 16 * pixel_limit() + (1 << 20)
     if size > most:
         raise ImageError(

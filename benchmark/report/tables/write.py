@@ -51,7 +51,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def guarded(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with an apostrophe before each text, headings too, that a spreadsheet would compute."""
+    """Return the frame with an apostrophe before texts, headings too, that a spreadsheet would compute."""
     texts = frame.select_dtypes(exclude=["number", "bool"])
     return frame.assign(**{str(name): texts[name].map(_guarded) for name in texts}).rename(columns=_guarded)
 
