@@ -66,6 +66,12 @@ def suite(
     strict: Annotated[
         bool, typer.Option(help="Fail, instead of skipping, if a codec is not available.")
     ] = False,
+    no_code: Annotated[
+        bool,
+        typer.Option(
+            "--no-code", help="Refuse a suite that names code to run: a file.py:Class, a command, a factory."
+        ),
+    ] = False,
     allow_partial: Annotated[
         bool, typer.Option(help="Run even if images of the dataset are missing.")
     ] = False,
@@ -107,7 +113,7 @@ def suite(
         raise UsageError(
             "--ship-data goes with --scheduler, and not with --keep: workers then see no results folder"
         )
-    whole = load_suite(name)
+    whole = load_suite(name, code=not no_code)
     chosen = whole.only(codec or [])
     folder_of_suite = suite_file(name).parent
     runner.check_metrics(chosen)
