@@ -69,6 +69,13 @@ def looks_like(state: Mapping[str, Tensor]) -> str | None:
     return None
 
 
+def is_autoregressive(arch: str) -> bool:
+    """Tell whether each latent's parameters depend on the latents before it in its own step."""
+    from compressai.models import JointAutoregressiveHierarchicalPriors
+
+    return issubclass(find_architecture(arch), JointAutoregressiveHierarchicalPriors)
+
+
 def _filled(kind: type[nn.Module], state: Mapping[str, Tensor]) -> nn.Module:
     """Return a model with these tensors. Raises one of _MISFIT if they are not of this kind."""
     model: nn.Module = kind(**sizes_in(kind, state))
