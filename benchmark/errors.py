@@ -55,6 +55,10 @@ class WeightsError(BenchError):
     """Trained weights that are missing, damaged or do not fit the network."""
 
 
+class NotExactError(WeightsError):
+    """A network with layers that exact arithmetic does not have, such as attention or a softmax."""
+
+
 class StoreError(BenchError):
     """A results store that cannot be read or written."""
 

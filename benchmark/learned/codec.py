@@ -22,6 +22,7 @@ from benchmark.learned.weights import (
     weights_folder,
     within,
 )
+from benchmark.operations import Operations
 
 if TYPE_CHECKING:
     from benchmark.learned.model import CodingModel
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 _WARM_UP_SIDE = 64
 MOST_REFINEMENT = 100_000
+_OF_ONE_MACHINE = (
+    "; or another machine wrote it: this model's entropy networks have layers without exact arithmetic"
+)
 
 
 class LearnedCodec(Codec):
@@ -89,6 +93,11 @@ class LearnedCodec(Codec):
         image = np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE, 3), np.uint8)
         self.decode(self._encode(image, point, min(1, self._refine)))
 
+    def operations(self, point: float) -> Operations:
+        """Return the multiply-accumulates of the networks at `point`, without those of refining."""
+        self.check_point(point)
+        return self._load(point)[0].operations()
+
     def encode(self, image: Image, point: float) -> bytes:
         """Return the bitstream; notes `entropy_bits`, the information content of its two streams."""
         return self._encode(image, point, self._refine)
@@ -104,6 +113,8 @@ class LearnedCodec(Codec):
         refinement = Refinement(refine, point) if refine else None
         encoded = model.encode(image, self._quantizer, settings, refinement)
         note(entropy_bits=encoded.entropy_bits)
+        if not model.portable:
+            note(portable=False)
         return bitstream.pack(encoded.container)
 
     def decode(self, bitstream_: bytes) -> Image:
@@ -128,7 +139,10 @@ class LearnedCodec(Codec):
         if not entry.serves(lmbda):
             raise BitstreamError(f"the stream is of lmbda {lmbda:g}; its model serves {entry.rates}")
         model, _ = self._load(lmbda)
-        return model.decode(container)
+        try:
+            return model.decode(container)
+        except BitstreamError as error:
+            raise error if model.portable else BitstreamError(f"{error}{_OF_ONE_MACHINE}") from error
 
     def _load(self, lmbda: float) -> tuple[CodingModel, Mapping[str, CalibratedSettings]]:
         entry = next(entry for entry in self._entries() if entry.serves(lmbda))

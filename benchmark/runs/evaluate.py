@@ -23,6 +23,7 @@ from benchmark.files import file_name, printable, write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics import METRICS
 from benchmark.metrics.measure import measure
+from benchmark.operations import FACT, Operations
 from benchmark.results.records import KEPT, Asked, Record, Status
 from benchmark.runs.disk import check_disk
 from benchmark.runs.state import state_put_back
@@ -174,8 +175,10 @@ def _code(task: Task, pixels: Image) -> _Coded:
     start = time.perf_counter()
     decoded = decoder.decode(bitstream)
     decode_seconds = time.perf_counter() - start
-    version = _version(task.codec_id, _options(task), task.folder, task.point)
-    return _Coded(bitstream, decoded, encode_seconds, decode_seconds, version)
+    about = (task.codec_id, _options(task), task.folder, task.point)
+    if counted := _operations(*about):
+        note(**{FACT: counted.fact()})
+    return _Coded(bitstream, decoded, encode_seconds, decode_seconds, _version(*about))
 
 
 def _protocol(task: Task) -> dict[str, Any]:
@@ -205,12 +208,24 @@ def forget() -> None:
     """Make codecs anew at the next evaluation: one may mean something else now (see `Registry.add`)."""
     _codecs.cache_clear()
     _version.cache_clear()
+    _operations.cache_clear()
     _warm.clear()
 
 
 @lru_cache(maxsize=64)
 def _version(codec_id: str, options_json: str, folder: Path, point: float) -> str:
     return _codecs(codec_id, options_json, folder)[0].version_at(point)
+
+
+@lru_cache(maxsize=64)
+def _operations(codec_id: str, options_json: str, folder: Path, point: float) -> Operations | None:
+    """Return what the networks take, counted once a process; None where they cannot be counted."""
+    try:
+        return _codecs(codec_id, options_json, folder)[0].operations(point)
+    except Stopped:
+        raise
+    except Exception:  # whatever it is, the evaluation itself is good
+        return None
 
 
 @lru_cache(maxsize=2)

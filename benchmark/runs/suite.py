@@ -185,7 +185,13 @@ def select_images(tasks: Sequence[Task], patterns: Sequence[str]) -> list[Task]:
 
     Raises UsageError, with near names, for a pattern that matches no image.
     """
-    names = {task.image for task in tasks}
+    wanted = matching_images([task.image for task in tasks], patterns)
+    return [task for task in tasks if task.image in wanted]
+
+
+def matching_images(images: Collection[str], patterns: Sequence[str]) -> set[str]:
+    """Return which of these names of images match any of the patterns (see `select_images`)."""
+    names = set(images)
     wanted: set[str] = set() if patterns else names
     for pattern in patterns:
         found = {name for name in names if _image_matches(name, pattern)}
@@ -193,7 +199,7 @@ def select_images(tasks: Sequence[Task], patterns: Sequence[str]) -> list[Task]:
             near = did_you_mean(pattern, names | {Path(name).stem for name in names})
             raise UsageError(f"--image {pattern!r} matches no image of the dataset; {near}")
         wanted |= found
-    return [task for task in tasks if task.image in wanted]
+    return wanted
 
 
 def _image_matches(name: str, pattern: str) -> bool:
