@@ -81,6 +81,9 @@ def suite(
             min=0.1, help="Memory limit in GiB of an evaluation's process, and of each program it starts."
         ),
     ] = None,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Show the results even if nothing was left to measure.")
+    ] = False,
     scheduler: Annotated[
         str | None,
         typer.Option(help="Run on a Dask cluster, tcp://HOST:8786, or on one started here, local:N."),
@@ -174,7 +177,7 @@ def suite(
                 fresh=fresh and some,
                 progress=progress,
             )
-    display.summary(folder, chosen, outcome, codecs)
+    display.summary(folder, chosen, outcome, codecs, asked=summary)
     if outcome.failed:
         raise typer.Exit(FAILED)
 
