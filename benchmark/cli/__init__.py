@@ -21,7 +21,7 @@ def build_app() -> typer.Typer:
     """Return the whole command line."""
     import typer
 
-    from benchmark.cli import gate, inspect, merge, options, report, run, train
+    from benchmark.cli import export, gate, inspect, merge, options, report, run, train
 
     app = typer.Typer(
         name="bench",
@@ -31,7 +31,7 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,  # rich would take longer to load than the help to print
     )
     app.callback()(options.bench)
-    for room in (run, inspect, report, merge, train, gate):
+    for room in (run, inspect, report, merge, train, export, gate):
         room.register(app)
     return app
 
