@@ -63,6 +63,14 @@ class StoreError(BenchError):
     """A results store that cannot be read or written."""
 
 
+class MachineError(BenchError):
+    """The machines failed, and neither the request nor a codec: a full disk, a lost worker or scheduler."""
+
+
+class DiskError(StoreError, MachineError):
+    """A results store that can no longer be written in the middle of a run."""
+
+
 class LockedError(BenchError):
     """Another process, `owner`, holds a lock that was not to be waited for."""
 

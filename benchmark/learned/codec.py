@@ -22,6 +22,7 @@ from benchmark.learned.weights import (
     weights_folder,
     within,
 )
+from benchmark.operations import Operations
 
 if TYPE_CHECKING:
     from benchmark.learned.model import CodingModel
@@ -91,6 +92,11 @@ class LearnedCodec(Codec):
         self.check_point(point)
         image = np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE, 3), np.uint8)
         self.decode(self._encode(image, point, min(1, self._refine)))
+
+    def operations(self, point: float) -> Operations:
+        """Return the multiply-accumulates of the networks at `point`, without those of refining."""
+        self.check_point(point)
+        return self._load(point)[0].operations()
 
     def encode(self, image: Image, point: float) -> bytes:
         """Return the bitstream; notes `entropy_bits`, the information content of its two streams."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 
 from benchmark.arrays import F32, F64, I32, U8, Image
 from benchmark.errors import BitstreamError, NotExactError
@@ -24,6 +26,8 @@ from benchmark.learned.coding.indices import index_coder
 from benchmark.learned.quantizers import get_quantizer
 from benchmark.learned.quantizers.base import Quantizer, QuantizerSettings
 from benchmark.learned.refine import Refinement, refine
+from benchmark.operations import SIDE, Operations, count
+from benchmark.stopwatch import ENTROPY_CODER, NETWORK, QUANTIZER, phase
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,13 @@ class CodingModel:
         The step in use is `stored_float(settings.delta)`. Raises CodecError for latents that are not finite.
         """
         settings = QuantizerSettings(stored_float(settings.delta), settings.trellis_lambda)
-        y, z = self.transforms.analysis(self.pad(image))
+        with phase(NETWORK):
+            y, z = self.transforms.analysis(self.pad(image))
         hyper_stream, z_hat, bits = b"", None, 0.0
         if self.hyper_latents is not None and z is not None:
             symbols = self.hyper_latents.symbols(z)
-            hyper_stream = self.hyper_latents.encode(symbols)
+            with phase(ENTROPY_CODER):
+                hyper_stream = self.hyper_latents.encode(symbols)
             bits = self.hyper_latents.entropy_bits(symbols)
             z_hat = self.hyper_latents.dequantize(symbols).reshape(z.shape[1:])
         header = Header(
@@ -99,18 +105,23 @@ class CodingModel:
         indices, scales = self._quantize(latents, z_hat, quantizer, settings)
         coder = index_coder(quantizer, QuantizerSettings(settings.delta))
         bits += sum(map(coder.entropy_bits, indices, scales))
-        return Encoded(CodedImage(header, hyper_stream, coder.encode(indices, scales, seed)), bits)
+        with phase(ENTROPY_CODER):
+            latent_stream = coder.encode(indices, scales, seed)
+        return Encoded(CodedImage(header, hyper_stream, latent_stream), bits)
 
     def _quantize(
         self, y: F32, z_hat: F64 | None, quantizer: Quantizer, settings: QuantizerSettings
     ) -> tuple[list[I32], list[U8]]:
         """Return indices and scale indices of each step, [channels, length]."""
-        params = self.prior(z_hat, y.shape[1], y.shape[2])
+        with phase(NETWORK):
+            params = self.prior(z_hat, y.shape[1], y.shape[2])
         y_hat = np.zeros(y.shape, np.float32)
         indices, scales = [], []
         for number, step in enumerate(self._network.steps):
-            mu, scale_index = params(number, y_hat)
-            indices.append(quantizer.quantize(step.gather(y) - mu, scale_index, settings))
+            with phase(NETWORK):
+                mu, scale_index = params(number, y_hat)
+            with phase(QUANTIZER):
+                indices.append(quantizer.quantize(step.gather(y) - mu, scale_index, settings))
             scales.append(scale_index)
             if number + 1 < len(self._network.steps):
                 step.scatter(quantizer.dequantize(indices[-1], scale_index, settings) + mu, y_hat)
@@ -122,7 +133,9 @@ class CodingModel:
         Nothing larger than the hyper-latents is made before the hyper-latent stream has proved sound, and no
         image before the latent stream has.
         """
-        image = self.transforms.synthesis(self.decode_latents(container))
+        latents = self.decode_latents(container)
+        with phase(NETWORK):
+            image = self.transforms.synthesis(latents)
         return np.ascontiguousarray(image[: container.header.height, : container.header.width])
 
     def decode_latents(self, container: CodedImage) -> F32:
@@ -133,12 +146,17 @@ class CodingModel:
         quantizer = get_quantizer(header.quantizer)
         settings = QuantizerSettings(header.delta)
         coder = index_coder(quantizer, settings)
-        params = self.prior(self._hyper_decode(container), rows, columns)
+        z_hat = self._hyper_decode(container)
+        with phase(NETWORK):
+            params = self.prior(z_hat, rows, columns)
         y_hat = np.zeros((self._network.steps[-1].last, rows, columns), np.float32)
         reader = coder.read(container.latent_stream)
         for number, step in enumerate(self._network.steps):
-            mu, scale_index = params(number, y_hat)
-            values = quantizer.dequantize(reader.step(scale_index), scale_index, settings)
+            with phase(NETWORK):
+                mu, scale_index = params(number, y_hat)
+            with phase(ENTROPY_CODER):
+                symbols = reader.step(scale_index)
+            values = quantizer.dequantize(symbols, scale_index, settings)
             values += mu
             step.scatter(values, y_hat)
         reader.finish(latent_seed(header, container.hyper_stream))
@@ -158,8 +176,34 @@ class CodingModel:
                 f"{len(container.hyper_stream)} bytes of hyper-latents are too few for the claimed "
                 f"{header.width}x{header.height} pixels"
             )
-        symbols = self.hyper_latents.decode(container.hyper_stream, rows * columns)
+        with phase(ENTROPY_CODER):
+            symbols = self.hyper_latents.decode(container.hyper_stream, rows * columns)
         return self.hyper_latents.dequantize(symbols).reshape(-1, rows, columns)
+
+    def operations(self) -> Operations:
+        """Return the multiply-accumulates of both directions, of the network as torch runs it in training.
+
+        What codes evaluates the prior at the positions of each step alone; this counts it everywhere.
+        """
+        network = self._network
+        x = torch.linspace(0, 1, 3 * SIDE * SIDE).view(1, 3, SIDE, SIDE)
+        with torch.no_grad():
+            y = network.analysis(x)
+            z = network.hyper_analysis(y)
+
+        def prior() -> None:
+            parameters = network.prior(z, y)
+            for step in range(len(network.steps)):
+                parameters.params(step, y)
+
+        encode: dict[str, Callable[[], object]] = {
+            "analysis": lambda: network.analysis(x),
+            "hyper-analysis": lambda: network.hyper_analysis(y),
+            "prior": prior,
+        }
+        decode: dict[str, Callable[[], object]] = {"prior": prior, "synthesis": lambda: network.synthesis(y)}
+        forward = [*encode.values(), decode["synthesis"]]
+        return count(network, encode, decode, lambda: [section() for section in forward])
 
     def padded(self, side: int) -> int:
         """Return the next multiple of what the network takes."""

@@ -23,7 +23,9 @@ from benchmark.files import file_name, printable, write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics import METRICS
 from benchmark.metrics.measure import measure
+from benchmark.operations import FACT, Operations
 from benchmark.results.records import KEPT, Asked, Record, Status
+from benchmark.runs.disk import check_disk
 from benchmark.runs.state import state_put_back
 from benchmark.runs.suite import Task
 from benchmark.runs.workers import Stopped, start_clock
@@ -49,7 +51,10 @@ class RunContext:
 
 
 def evaluate(task: Task, context: RunContext) -> Record:
-    """Do one evaluation. Raises nothing for what codec or image did: the row then says why it failed."""
+    """Do one evaluation. Raises nothing for what codec or image did: the row then says why it failed.
+
+    Raises MachineError where the disk is full: that says nothing of either.
+    """
     row = task_columns(task, context)
     try:
         loaded = _image(task.image_path, task.image_sha256, task.crop)
@@ -64,7 +69,19 @@ def evaluate(task: Task, context: RunContext) -> Record:
     except Stopped:
         raise
     except BaseException as error:  # whatever a codec raises costs one row and not the run
+        check_disk(error)
         return _failed(row, {**facts, "traceback": _traceback(error)}, error)
+
+
+def failed_row(task: Task, context: RunContext, error: BaseException) -> Record:
+    """Return the row of an evaluation whose time ran out, or whose process died."""
+    row = task_columns(task, context)
+    if isinstance(error, TimeoutError):
+        return Record(**row, status="timeout", error=str(error) or repr(error))
+    # pebble.ProcessExpired, or what another kind of executor reports
+    code = getattr(error, "exitcode", None)
+    reason = f"the worker process died (exit code {code})" if code is not None else repr(error)
+    return Record(**row, status="failed", error=reason)
 
 
 def _traceback(error: BaseException) -> str:
@@ -158,8 +175,10 @@ def _code(task: Task, pixels: Image) -> _Coded:
     start = time.perf_counter()
     decoded = decoder.decode(bitstream)
     decode_seconds = time.perf_counter() - start
-    version = _version(task.codec_id, _options(task), task.folder, task.point)
-    return _Coded(bitstream, decoded, encode_seconds, decode_seconds, version)
+    about = (task.codec_id, _options(task), task.folder, task.point)
+    if counted := _operations(*about):
+        note(**{FACT: counted.fact()})
+    return _Coded(bitstream, decoded, encode_seconds, decode_seconds, _version(*about))
 
 
 def _protocol(task: Task) -> dict[str, Any]:
@@ -189,12 +208,24 @@ def forget() -> None:
     """Make codecs anew at the next evaluation: one may mean something else now (see `Registry.add`)."""
     _codecs.cache_clear()
     _version.cache_clear()
+    _operations.cache_clear()
     _warm.clear()
 
 
 @lru_cache(maxsize=64)
 def _version(codec_id: str, options_json: str, folder: Path, point: float) -> str:
     return _codecs(codec_id, options_json, folder)[0].version_at(point)
+
+
+@lru_cache(maxsize=64)
+def _operations(codec_id: str, options_json: str, folder: Path, point: float) -> Operations | None:
+    """Return what the networks take, counted once a process; None where they cannot be counted."""
+    try:
+        return _codecs(codec_id, options_json, folder)[0].operations(point)
+    except Stopped:
+        raise
+    except Exception:  # whatever it is, the evaluation itself is good
+        return None
 
 
 @lru_cache(maxsize=2)

@@ -13,6 +13,7 @@ from benchmark.errors import (
     CodecUnavailableError,
     UsageError,
 )
+from benchmark.operations import Operations
 
 if TYPE_CHECKING:
     from benchmark.zoo.model import Model
@@ -54,6 +55,11 @@ class ModelCodec(Codec):
         self.check_point(point)
         self.check_machine()
         _ = self.load(point).strings
+
+    def operations(self, point: float) -> Operations | None:
+        """Return the multiply-accumulates of the model's `compress` and `decompress` at `point`."""
+        self.check_point(point)
+        return self.load(point).operations()
 
     def check_machine(self) -> None:
         """Raise CodecUnavailableError where the device or so many cores are not there."""

@@ -211,7 +211,7 @@ metrics = ["psnr_rgb"]
 
 [[codec]]
 name = "mine-tcq8"
-codec = "finetuned-tcq"
+codec = "patch-finetuned-tcq"
 points = [0.01]
 options = { weights = "W", variant = "tuned" }
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmark.analysis import Comparison, Estimate
 from benchmark.metrics import METRICS
+from benchmark.report.speed import Spread
 from benchmark.report.summary import Summary
 
 TIDY_COLUMNS = [
@@ -20,11 +21,11 @@ TIDY_COLUMNS = [
 def tidy(summary: Summary) -> pd.DataFrame:
     """Return every number of the report, one a row (TIDY_COLUMNS).
 
-    `kind` is curve (figures bpp, quality_db and value at a point), bd (against `anchor`) or time.
+    `kind` is curve (figures bpp, quality_db and value at a point), bd (against `anchor`), time or operations.
     `value`, `low` and `high` are in `unit`.
     """
     shared = {"suite": summary.suite, "dataset": summary.dataset}
-    found = [{**shared, **row} for row in (*_curve_rows(summary), *_bd_rows(summary), *_time_rows(summary))]
+    found = [{**shared, **row} for row in (*_curve_rows(summary), *_bd_rows(summary), *_cost_rows(summary))]
     frame = pd.DataFrame(found, columns=TIDY_COLUMNS)
     numbers = dict.fromkeys(("point", "value", "low", "high"), "float64")
     counts = dict.fromkeys(("images", "dataset_size", "resamples"), "Int64")
@@ -86,16 +87,18 @@ def _figures(c: Comparison) -> Iterator[dict[str, Any]]:
             yield {**about, "figure": figure, **numbers, "unit": unit, "statuses": " ".join(held)}
 
 
-def _time_rows(summary: Summary) -> Iterator[dict[str, Any]]:
+def _cost_rows(summary: Summary) -> Iterator[dict[str, Any]]:
     for codec, speed in summary.speeds.items():
+        about = {"kind": "time", "codec": codec, "source": "measured", "statuses": speed.condition}
         for side in ("encode", "decode"):
-            spread = getattr(speed, side)
-            about = {"kind": "time", "codec": codec, "source": "measured", "statuses": speed.condition}
-            yield {
-                **about,
-                "figure": f"{side}_seconds_per_megapixel",
-                "value": spread.median,
-                "low": spread.low,
-                "high": spread.high,
-                "unit": "s/MP",
-            }
+            numbers = _spread(getattr(speed, side))
+            yield {**about, "figure": f"{side}_seconds_per_megapixel", **numbers, "unit": "s/MP"}
+    for codec, cost in summary.costs.items():
+        about = {"kind": "operations", "codec": codec, "source": "measured"}
+        for side in ("encode", "decode"):
+            numbers = _spread(getattr(cost, side))
+            yield {**about, "figure": f"{side}_kmac_per_pixel", **numbers, "unit": "kMAC/pixel"}
+
+
+def _spread(found: Spread) -> dict[str, float]:
+    return {"value": found.median, "low": found.low, "high": found.high}
