@@ -31,6 +31,9 @@ METRICS: Registry[Metric] = Registry(
         "nlpd_y": "benchmark.metrics.nlpd:NLPD_Y",
         "lpips_alex": "benchmark.metrics.perceptual:LPIPS_ALEX",
         "dists_vgg": "benchmark.metrics.perceptual:DISTS_VGG",
+        "codes_read": "benchmark.metrics.machines:CODES_READ",
+        "orb_matches": "benchmark.metrics.machines:ORB_MATCHES",
+        "edge_f1": "benchmark.metrics.machines:EDGE_F1",
     },
     name_of=lambda metric: metric.name,
 )
