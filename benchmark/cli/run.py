@@ -65,6 +65,10 @@ def suite(
     allow_partial: Annotated[
         bool, typer.Option(help="Run even if images of the dataset are missing.")
     ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Run the networks of codecs there: cpu, or cuda; an option of each codec."),
+    ] = None,
     scheduler: Annotated[str | None, typer.Option(help="Run on a Dask cluster: tcp://HOST:8786.")] = None,
 ) -> None:
     """Run a suite, skipping completed evaluations.
@@ -76,6 +80,7 @@ def suite(
     from benchmark.cli import display
     from benchmark.cli.progress import RunProgress
     from benchmark.data.find import find_dataset
+    from benchmark.devices import fault
     from benchmark.results.plan import write_plan
     from benchmark.results.store import Store, set_aside
     from benchmark.runs import runner
@@ -87,9 +92,13 @@ def suite(
         raise UsageError(
             "--timeout does not go with --scheduler: Dask cannot stop an evaluation that has begun"
         )
-    whole = load_suite(name)
-    chosen = whole.only(codec or [])
     folder_of_suite = suite_file(name).parent
+    whole = load_suite(name)
+    if device is not None:
+        if reason := fault(device):
+            raise UsageError(f"--device {device} cannot be used here: {reason}")
+        whole = whole.on_device(device, folder_of_suite)
+    chosen = whole.only(codec or [])
     runner.check_metrics(chosen)
     codecs = runner.find_codecs(chosen, folder_of_suite)
     display.unavailable(codecs.unavailable, fatal=strict or bool(codec))

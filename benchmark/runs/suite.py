@@ -12,9 +12,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmark.codecs import CodecEntry, codec_entry, make_codec
+from benchmark.codecs import CodecEntry, codec_entry, make_codec, takes_option
 from benchmark.data.dataset import FOLDER_PREFIX, Dataset
 from benchmark.data.manifests import DATASETS, suites_folder
+from benchmark.devices import CPU
 from benchmark.errors import SuiteError, UsageError, did_you_mean
 from benchmark.files import read_text
 from benchmark.results.plan import Plan
@@ -49,6 +50,11 @@ class Task(Asked):
     pixel, is searched; empty where `point` is the codec's own."""
     point_options: str = "{}"
     """JSON object of the options that rows leave out (see `CodecEntry`)."""
+
+    @property
+    def device(self) -> str:
+        """What the codec's networks run on."""
+        return str(self.options.get("device", CPU))
 
     @property
     def searched(self) -> str | None:
@@ -151,6 +157,18 @@ class Suite:
                     f"--codec {label!r} is not in the suite {self.name}; {did_you_mean(label, known)}"
                 )
         return replace(self, codec=tuple(s for s in self.codec if not labels or s.name in labels))
+
+    def on_device(self, device: str, folder: Path = Path()) -> Suite:
+        """Return the suite with its codecs that have networks on a device: an option of theirs, as of any."""
+        return replace(
+            self,
+            codec=tuple(
+                replace(spec, options={**spec.options, "device": device})
+                if takes_option(spec.codec_id, "device", folder)
+                else spec
+                for spec in self.codec
+            ),
+        )
 
     def tasks(self, dataset: Dataset, folder: Path = Path()) -> list[Task]:
         """Return every evaluation of the suite, codec by codec and, within a codec, image by image.
