@@ -24,7 +24,7 @@ from benchmark.errors import (
     WeightsError,
 )
 from benchmark.metrics import METRICS
-from benchmark.results.records import READABLE, SLOT, Record, Slot, recorded_crop, slot
+from benchmark.results.records import READABLE, SLOT, Record, Slot, recorded_crop, recorded_search, slot
 from benchmark.results.store import Store
 from benchmark.runs.evaluate import (
     RunContext,
@@ -177,7 +177,11 @@ def find_codecs(suite: Suite, folder: Path = Path()) -> Codecs:
             codec.version()
             for point in spec.points or ():
                 codec.check_point(point)
-            versions[spec.name] = {point: codec.version_at(point) for point in spec.points or ()}
+            versions[spec.name] = (
+                {rate: codec.version() for rate in suite.bpp}
+                if suite.bpp
+                else {point: codec.version_at(point) for point in spec.points or ()}
+            )
         except PointError as error:
             raise SuiteError(f"suite {suite.name}, codec {spec.name!r}, points: {error}") from error
         except NeedsOptionsError as error:
@@ -221,6 +225,8 @@ def _is_done(task: Task, codec_version: str, row: tuple[Any, ...] | None, keep_d
         return False
     *identity, recorded_version, schema_version, versions, protocol, bitstream_sha256 = row
     if schema_version not in READABLE or recorded_crop(protocol) != task.crop:
+        return False
+    if recorded_search(protocol) != task.searched:
         return False
     wanted = ["ok", task.codec_id, task.codec_options, task.image_sha256]
     if identity != wanted or not covers(recorded_version, codec_version):

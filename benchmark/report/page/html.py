@@ -11,6 +11,7 @@ from benchmark.metrics import METRICS
 from benchmark.report import captions
 from benchmark.report.figures import FIGURES
 from benchmark.report.figures.plan import Plot
+from benchmark.report.headline import sentences
 from benchmark.report.page import payload
 from benchmark.report.published import library_styles
 from benchmark.report.summary import Summary
@@ -55,6 +56,7 @@ def render_page(
         ],
         measured=[c for c in summary.codecs if any(c in curves for curves in summary.curves.values())],
         published=list(published.values()),
+        headline=sentences(summary),
         kept=kept,
         inlined=inlined,
         titles={name: figure.title for name, figure in FIGURES.items()},
