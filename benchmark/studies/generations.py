@@ -155,12 +155,14 @@ def _settled(rows: pd.DataFrame, codec: str) -> str:
 
 
 def _draw(ax: Axes, rows: pd.DataFrame, column: str, unit: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     styles = looks(list(dict.fromkeys(rows["codec"])))
     for codec, mine in rows.groupby("codec", sort=False):
         style = styles[str(codec)].line()
         every = max(1, len(mine) // 6)
         ax.plot(mine["round"], mine[column], label=str(codec), markevery=every, **style)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="Round", ylabel=f"{column.capitalize()} ({unit})")
 
 
