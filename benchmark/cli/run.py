@@ -81,6 +81,13 @@ def suite(
             min=0.1, help="Memory limit in GiB of an evaluation's process, and of each program it starts."
         ),
     ] = None,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Show the results even if nothing was left to measure.")
+    ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Run the networks of codecs there: cpu, or cuda; an option of each codec."),
+    ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(help="Run on a Dask cluster, tcp://HOST:8786, or on one started here, local:N."),
@@ -102,6 +109,7 @@ def suite(
     from benchmark.cli import display
     from benchmark.cli.progress import RunProgress
     from benchmark.data.find import find_dataset
+    from benchmark.devices import fault
     from benchmark.results.plan import write_plan
     from benchmark.results.store import Store, set_aside
     from benchmark.runs import runner
@@ -113,9 +121,13 @@ def suite(
         raise UsageError(
             "--ship-data goes with --scheduler, and not with --keep: workers then see no results folder"
         )
-    whole = load_suite(name, code=not no_code)
-    chosen = whole.only(codec or [])
     folder_of_suite = suite_file(name).parent
+    whole = load_suite(name, code=not no_code)
+    if device is not None:
+        if reason := fault(device):
+            raise UsageError(f"--device {device} cannot be used here: {reason}")
+        whole = whole.on_device(device, folder_of_suite)
+    chosen = whole.only(codec or [])
     runner.check_metrics(chosen)
     codecs = runner.find_codecs(chosen, folder_of_suite)
     display.unavailable(codecs.unavailable, fatal=strict or bool(codec))
@@ -174,7 +186,7 @@ def suite(
                 fresh=fresh and some,
                 progress=progress,
             )
-    display.summary(folder, chosen, outcome, codecs)
+    display.summary(folder, chosen, outcome, codecs, asked=summary)
     if outcome.failed:
         raise typer.Exit(FAILED)
 

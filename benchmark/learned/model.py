@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,11 +10,12 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from benchmark import devices
 from benchmark.arrays import F32, F64, I32, U8, Image
 from benchmark.errors import BitstreamError, NotExactError
 from benchmark.learned.architectures.base import Architecture, ExactPrior
 from benchmark.learned.architectures.float_prior import FloatPrior
-from benchmark.learned.architectures.transforms import Transforms
+from benchmark.learned.architectures.transforms import Transforms, WholeImage
 from benchmark.learned.coding.bitstream import (
     MODEL_ID_BYTES,
     CodedImage,
@@ -42,17 +44,22 @@ class Encoded:
 class CodingModel:
     """A network made ready for coding; all that does not depend on the image is computed once, on first use.
 
-    identity: sha256 of the weights, hexadecimal; streams carry its first 4 bytes.
+    identity: sha256 of the weights, hexadecimal; streams carry its first 4 bytes. Analysis and synthesis run
+    on `device`; the prior, whose numbers must be the same on every machine, and the coder on the processor.
     """
 
-    def __init__(self, network: Architecture, identity: str) -> None:
+    def __init__(self, network: Architecture, identity: str, device: str = devices.CPU) -> None:
+        self._device = device
         self.model_id = bytes.fromhex(identity)[:MODEL_ID_BYTES]
         self._network = network.eval().requires_grad_(False)
 
     @cached_property
     def transforms(self) -> Transforms:
         """Analysis and synthesis."""
-        return self._network.transforms()
+        if self._device == devices.CPU:
+            return self._network.transforms()
+        there = devices.place(self._device)
+        return WholeImage(copy.deepcopy(self._network).to(there), there)
 
     @cached_property
     def prior(self) -> ExactPrior:

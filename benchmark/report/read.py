@@ -30,6 +30,11 @@ class Asked:
     titles: Mapping[str, str] = field(default_factory=dict)
     """What figures call codecs, where the suite says it."""
 
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Metrics whose mean BD-rate the suite quotes, as the plan beside the results says."""
+        return self.plan.headline if self.plan else ()
+
     @cached_property
     def known(self) -> tuple[str, ...]:
         """Return every codec that has rows, selected or not. Raises StoreError."""
@@ -144,4 +149,5 @@ def summarize_suite(
         allow_mixed=allow_mixed,
         all_anchors=all_anchors,
         with_savings=with_savings,
+        headline=asked.headline,
     )

@@ -61,6 +61,8 @@ class Summary:
     grids: Mapping[str, Mapping[str, CodecGrid]]
     rows: pd.DataFrame
     """The rows all this was made of, without the columns that no figure needs (see `light`)."""
+    headline: tuple[str, ...] = ()
+    """Metrics whose mean BD-rate is quoted, where the suite says it (see `report.headline`)."""
     presentation: Presentation = field(default_factory=Presentation)
     """What the user asked figures to look like."""
 
@@ -123,6 +125,7 @@ def summarize(
     all_anchors: bool = True,
     with_savings: bool = True,
     allow_mixed: bool = False,
+    headline: Sequence[str] = (),
 ) -> Summary:
     """Gather everything that a report shows of the results in `frame` (one dataset, Record's columns).
 
@@ -183,6 +186,7 @@ def summarize(
         dataset_size=max(int(frame["dataset_size"].max()), images),
         grids={m: found.grids for m, found in by_metric.items()},
         rows=frame,
+        headline=tuple(headline),
     )
 
 

@@ -18,6 +18,7 @@ from benchmark import environment
 from benchmark.arrays import Image
 from benchmark.codecs import make_codec
 from benchmark.codecs.base import Codec, Facts, collect_facts, note
+from benchmark.devices import CPU
 from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError
 from benchmark.files import file_name, printable, write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png
@@ -28,6 +29,7 @@ from benchmark.results.records import KEPT, Asked, Record, Status
 from benchmark.runs.disk import check_disk
 from benchmark.runs.state import state_put_back
 from benchmark.runs.suite import Task
+from benchmark.runs.target import Probe, near_rate
 from benchmark.runs.workers import Stopped, start_clock
 
 WARM_UP_PIXELS = 64
@@ -167,25 +169,48 @@ def _code(task: Task, pixels: Image) -> _Coded:
     """Encode and decode, on the clock."""
     encoder, decoder = _codecs(task.codec_id, _options(task), task.folder)
     _warm_up(task, encoder, decoder, pixels)
-    encoder.prepare(task.point)
+    encoder.prepare(task.point if not task.search else task.search[0])
     start_clock()
+    point = _searched(task, encoder, pixels) if task.search else task.point
     start = time.perf_counter()
-    bitstream = encoder.encode(pixels, task.point)
+    bitstream = encoder.encode(pixels, point)
     encode_seconds = time.perf_counter() - start
     start = time.perf_counter()
     decoded = decoder.decode(bitstream)
     decode_seconds = time.perf_counter() - start
-    about = (task.codec_id, _options(task), task.folder, task.point)
+    about = (task.codec_id, _options(task), task.folder, point)
     if counted := _operations(*about):
         note(**{FACT: counted.fact()})
-    return _Coded(bitstream, decoded, encode_seconds, decode_seconds, _version(*about))
+    version = encoder.version() if task.search else _version(*about)
+    return _Coded(bitstream, decoded, encode_seconds, decode_seconds, version)
+
+
+def _searched(task: Task, codec: Codec, pixels: Image) -> float:
+    """Return the codec's point whose rate is nearest to the task's. Raises CodecError if it is not near.
+
+    The time limit counts the search; `encode_seconds` is of one encoding at the point that it found.
+    """
+    image = (task.codec_id, _options(task), task.folder, task.image_sha256, task.crop)
+    with collect_facts():
+        found = near_rate(codec, task.search, pixels, task.point, _probes(image))
+    codec.prepare(found.point)
+    note(operating_point=found.point)
+    return found.point
+
+
+@lru_cache(maxsize=1)
+def _probes(image: tuple[object, ...]) -> dict[float, Probe]:
+    """Return the encodings that searches for other rates of one image have made already."""
+    del image
+    return {}
 
 
 def _protocol(task: Task) -> dict[str, Any]:
     """Return what must be equal for two rows to be compared."""
     versions = metric_versions(task.metrics)
     crop = {} if task.crop is None else {"crop": task.crop}
-    return {"reference": "8-bit RGB", "decoded": "8-bit RGB", "metrics": versions, **crop}
+    search = {"searched": task.searched} if task.searched else {}
+    return {"reference": "8-bit RGB", "decoded": "8-bit RGB", "metrics": versions, **crop, **search}
 
 
 def metric_versions(names: tuple[str, ...]) -> dict[str, str]:
@@ -238,21 +263,23 @@ def _image(path: Path, sha256: str, crop: int | None) -> LoadedImage:
     return loaded if crop is None else replace(loaded, pixels=centre_crop(loaded.pixels, crop))
 
 
-_warm: set[tuple[str, str]] = set()
+_warm: set[tuple[str, str, tuple[int, ...]]] = set()
 
 
 def _warm_up(task: Task, encoder: Codec, decoder: Codec, pixels: Image) -> None:
     """Code a small crop and measure once, so that loading and first calls are not on the clock."""
-    key = (task.codec_id, _options(task))
+    whole = task.device != CPU  # whose first call at a size looks for memory and kernels
+    key = (task.codec_id, _options(task), pixels.shape if whole else ())
     if key not in _warm:
         _warm.add(key)
-        crop = np.ascontiguousarray(pixels[:WARM_UP_PIXELS, :WARM_UP_PIXELS])
+        crop = pixels if whole else np.ascontiguousarray(pixels[:WARM_UP_PIXELS, :WARM_UP_PIXELS])
         # Facts of the warm-up stay out of the row, and if it fails the real call will say so.
         try:
             with collect_facts():
                 measure(pixels, pixels ^ np.uint8(1), task.metrics)  # identical images would be no work
-                encoder.prepare(task.point)
-                decoder.decode(encoder.encode(crop, task.point))
+                point = task.search[0] if task.search else task.point
+                encoder.prepare(point)
+                decoder.decode(encoder.encode(crop, point))
         except Stopped:
             raise
         except BaseException:

@@ -24,7 +24,7 @@ from benchmark.errors import (
     WeightsError,
 )
 from benchmark.metrics import METRICS
-from benchmark.results.records import READABLE, SLOT, Record, Slot, recorded_crop, slot
+from benchmark.results.records import READABLE, SLOT, Record, Slot, recorded_crop, recorded_search, slot
 from benchmark.results.store import Store
 from benchmark.runs.evaluate import (
     RunContext,
@@ -177,7 +177,11 @@ def find_codecs(suite: Suite, folder: Path = Path()) -> Codecs:
             codec.version()
             for point in spec.points or ():
                 codec.check_point(point)
-            versions[spec.name] = {point: codec.version_at(point) for point in spec.points or ()}
+            versions[spec.name] = (
+                {rate: codec.version() for rate in suite.bpp}
+                if suite.bpp
+                else {point: codec.version_at(point) for point in spec.points or ()}
+            )
         except PointError as error:
             raise SuiteError(f"suite {suite.name}, codec {spec.name!r}, points: {error}") from error
         except NeedsOptionsError as error:
@@ -222,6 +226,8 @@ def _is_done(task: Task, codec_version: str, row: tuple[Any, ...] | None, keep_d
     *identity, recorded_version, schema_version, versions, protocol, bitstream_sha256 = row
     if schema_version not in READABLE or recorded_crop(protocol) != task.crop:
         return False
+    if recorded_search(protocol) != task.searched:
+        return False
     wanted = ["ok", task.codec_id, task.codec_options, task.image_sha256]
     if identity != wanted or not covers(recorded_version, codec_version):
         return False
@@ -240,9 +246,8 @@ def _results(tasks: Iterable[Task], executor: Executor, context: RunContext) -> 
     again = _Again()
     try:
         while True:
-            while len(running) < QUEUED_PER_JOB * context.jobs and (
-                task := again.next() or next(waiting, None)
-            ):
+            jobs = getattr(executor, "jobs", context.jobs)  # those of a cluster come and go
+            while len(running) < QUEUED_PER_JOB * jobs and (task := again.next() or next(waiting, None)):
                 running[executor.submit(evaluate, task, context)] = task
             if not running:
                 return

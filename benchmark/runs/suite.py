@@ -12,9 +12,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmark.codecs import CodecEntry, codec_entry, make_codec
+from benchmark.codecs import CodecEntry, codec_entry, make_codec, takes_option
 from benchmark.data.dataset import FOLDER_PREFIX, Dataset
 from benchmark.data.manifests import DATASETS, suites_folder
+from benchmark.devices import CPU
 from benchmark.errors import SuiteError, UsageError, did_you_mean
 from benchmark.files import read_text
 from benchmark.registry import names_file
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _STRICT = {"extra": "forbid", "strict": True}
 MOST_PIXELS_WIDE = 2**31 - 1
 """More than any image has."""
+RATE = "bpp"
+"""What the points of a suite are called that asks for rates."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -43,8 +46,21 @@ class Task(Asked):
     """What the registry says of the codec (see Record), so that rows say it wherever they are read."""
     folder: Path = Path()
     """Of the suite's file: relative paths in the codec's name and options are seen from it."""
+    search: tuple[float, ...] = ()
+    """The codec's points in rising quality from which the one whose rate is nearest to `point`, then bits per
+    pixel, is searched; empty where `point` is the codec's own."""
     point_options: str = "{}"
     """JSON object of the options that rows leave out (see `CodecEntry`)."""
+
+    @property
+    def device(self) -> str:
+        """What the codec's networks run on."""
+        return str(self.options.get("device", CPU))
+
+    @property
+    def searched(self) -> str | None:
+        """What `point` is where it is a target; None where it is the codec's own operating point."""
+        return RATE if self.search else None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -124,6 +140,11 @@ class Suite:
     crop: int | None = None
     """Code the centre of each image alone, at most this many pixels wide and high: for suites that must be
     quick. Recorded in the protocol of each row, so that such results are never mixed with others."""
+    bpp: tuple[float, ...] = ()
+    """Rates instead of operating points: on each image the point whose rate is nearest to each of these is
+    searched, from the codec's `points` on. The points of the rows are these rates."""
+    headline: tuple[str, ...] = ()
+    """Metrics whose mean BD-rate reports quote beside each one's."""
 
     def only(self, labels: Sequence[str]) -> Suite:
         """Return the suite with these codecs alone; with all without labels.
@@ -137,6 +158,18 @@ class Suite:
                     f"--codec {label!r} is not in the suite {self.name}; {did_you_mean(label, known)}"
                 )
         return replace(self, codec=tuple(s for s in self.codec if not labels or s.name in labels))
+
+    def on_device(self, device: str, folder: Path = Path()) -> Suite:
+        """Return the suite with its codecs that have networks on a device: an option of theirs, as of any."""
+        return replace(
+            self,
+            codec=tuple(
+                replace(spec, options={**spec.options, "device": device})
+                if takes_option(spec.codec_id, "device", folder)
+                else spec
+                for spec in self.codec
+            ),
+        )
 
     def tasks(self, dataset: Dataset, folder: Path = Path()) -> list[Task]:
         """Return every evaluation of the suite, codec by codec and, within a codec, image by image.
@@ -155,7 +188,8 @@ class Suite:
                 point_options=spec.options_json(entry.point_options, wanted=True),
                 codec_family=entry.family or spec.family,
                 point=float(point),
-                point_name=entry.point_name,
+                point_name=RATE if self.bpp else entry.point_name,
+                search=(spec.points or ()) if self.bpp else (),
                 image=image.name,
                 image_path=image.path,
                 image_sha256=image.sha256,
@@ -166,17 +200,22 @@ class Suite:
             for spec in self.codec
             for entry in [spec.entry(folder)]
             for image in dataset.images
-            for point in spec.points or ()
+            for point in self.points_of(spec)
         ]
+
+    def points_of(self, spec: CodecSpec) -> tuple[float, ...]:
+        """Return the points of a codec's rows."""
+        return self.bpp or spec.points or ()
 
     def plan(self, dataset: Dataset) -> Plan:
         """Return which rows the suite asks for, to be kept beside the results."""
         return Plan(
             dataset=dataset.name,
-            points={spec.name: spec.points or () for spec in self.codec},
+            points={spec.name: self.points_of(spec) for spec in self.codec},
             images=None if dataset.partial else tuple(image.name for image in dataset.images),
             folder=dataset.images[0].path.parent if self.dataset.startswith(FOLDER_PREFIX) else None,
             titles={spec.name: spec.title for spec in self.codec if spec.title},
+            headline=self.headline,
         )
 
 
@@ -326,6 +365,9 @@ def _checked(suite: Suite, path: Path) -> Suite:
     _check_metrics(suite.metrics)
     if suite.crop is not None and not 1 <= suite.crop <= MOST_PIXELS_WIDE:
         raise UsageError(f"crop: {suite.crop} is not a number of pixels from 1 to {MOST_PIXELS_WIDE}")
+    _check_rates(suite.bpp)
+    if missing := [name for name in suite.headline if name not in suite.metrics]:
+        raise UsageError(f"headline: {missing[0]!r} is not among the metrics of the suite")
     labels = [spec.name for spec in suite.codec]
     for number, spec in enumerate(suite.codec, start=1):
         if spec.name in labels[: number - 1]:
@@ -336,6 +378,14 @@ def _checked(suite: Suite, path: Path) -> Suite:
     )
     _check_dataset(suite.dataset)
     return replace(suite, codec=specs)
+
+
+def _check_rates(rates: Sequence[float]) -> None:
+    for rate in rates:
+        if not (math.isfinite(rate) and rate > 0):
+            raise UsageError(f"bpp: {rate:g} is no rate; give numbers above 0, in bits per pixel")
+    if len(set(rates)) < len(rates):
+        raise UsageError("bpp: a rate is given twice")
 
 
 def _check_metrics(metrics: Sequence[str]) -> None:

@@ -67,7 +67,7 @@ def suites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_the_shipped_manifests_are_whole() -> None:
     sizes = {name: len(manifest.images) for name, manifest in manifests.DATASETS.items()}
-    assert sizes == {"demo": 5, "kodak": 24, "tecnick": 100}
+    assert sizes == {"demo": 5, "kodak": 24, "machines": 5, "tecnick": 100}
     tecnick = manifests.DATASETS.find("tecnick")
     assert [image.name for image in tecnick.images if image.sha256] == ["RGB_OR_1200x1200_001.png"]
     assert {(image.width, image.height) for image in tecnick.images} == {(1200, 1200)}

@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmark.analysis import Comparison, Estimate
 from benchmark.metrics import METRICS
+from benchmark.report.headline import mean_rates
 from benchmark.report.speed import Spread
 from benchmark.report.summary import Summary
 
@@ -25,7 +26,10 @@ def tidy(summary: Summary) -> pd.DataFrame:
     `value`, `low` and `high` are in `unit`.
     """
     shared = {"suite": summary.suite, "dataset": summary.dataset}
-    found = [{**shared, **row} for row in (*_curve_rows(summary), *_bd_rows(summary), *_cost_rows(summary))]
+    found = [
+        {**shared, **row}
+        for row in (*_curve_rows(summary), *_bd_rows(summary), *_mean_rows(summary), *_cost_rows(summary))
+    ]
     frame = pd.DataFrame(found, columns=TIDY_COLUMNS)
     numbers = dict.fromkeys(("point", "value", "low", "high"), "float64")
     counts = dict.fromkeys(("images", "dataset_size", "resamples"), "Int64")
@@ -85,6 +89,16 @@ def _figures(c: Comparison) -> Iterator[dict[str, Any]]:
         for figure, unit, e in figures:
             numbers = {"value": e.value, "low": e.low, "high": e.high}
             yield {**about, "figure": figure, **numbers, "unit": unit, "statuses": " ".join(held)}
+
+
+def _mean_rows(summary: Summary) -> Iterator[dict[str, Any]]:
+    for mean in mean_rates(summary):
+        yield {
+            "kind": "bd", "metric": " ".join(mean.metrics), "anchor": mean.anchor, "codec": mean.codec,
+            "source": "measured", "figure": "bd_rate_mean_of_metrics", "value": mean.rate.value,
+            "low": mean.rate.low, "high": mean.rate.high, "unit": "%", "images": mean.images,
+            "dataset_size": summary.dataset_size, "resamples": mean.resamples,
+        }  # fmt: skip
 
 
 def _cost_rows(summary: Summary) -> Iterator[dict[str, Any]]:
