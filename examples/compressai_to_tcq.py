@@ -5,7 +5,8 @@
 A scale hyperprior, CompressAI's own class, is trained for a few minutes on PHOTOS, a folder of photographs
 (or a checkpoint of yours is loaded: --checkpoint FILE --lmbda L). Three commands of bench make it a codec
 finetuned with TCQ, and two more measure it: beside its own CompressAI form, JPEG and, where it is installed,
-BPG, on hold-out photographs, by PSNR, SSIMULACRA2, NLPD and CIEDE2000. What they wrote is in --out.
+BPG, on hold-out photographs, by PSNR, SSIMULACRA2, NLPD and CIEDE2000. What they wrote is in --out. All of it
+takes about five minutes of one core; import will say that the network is not trained to its end.
 """
 
 from __future__ import annotations

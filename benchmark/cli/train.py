@@ -206,7 +206,8 @@ def opened(name: str, lmbda: float | None) -> Source:
     if source.foreign and differs(seems := estimated_lmbda(source.network()), source.lmbda):
         display.warn(
             f"{name} behaves as if trained for lmbda {seems:.2g}, not {source.lmbda:g} (in bits + lmbda * "
-            f"255^2 * MSE): check --from-lmbda, at which it would be calibrated and finetuned"
+            f"255^2 * MSE): check --from-lmbda, at which it would be calibrated and finetuned; one that was "
+            f"trained briefly seems so, too"
         )
     return source
 
