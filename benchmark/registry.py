@@ -1,8 +1,8 @@
 """One kind of registry for everything that has a name: built-in lines, entry points of packages, near names.
 
-It serves codecs, metrics, datasets, quantizers, architectures and figures. A built-in line is a name and a
-target, "module:ATTRIBUTE", that is imported when the entry is used and not before. Another package adds an
-entry with `[project.entry-points."bench.metrics"] mine = "package.module:ATTRIBUTE"`.
+It serves codecs, metrics, datasets, quantizers, architectures, figures and studies. A built-in line is a
+name and a target, "module:ATTRIBUTE", that is imported when the entry is used and not before. Another package
+adds an entry with `[project.entry-points."bench.metrics"] mine = "package.module:ATTRIBUTE"`.
 """
 
 from __future__ import annotations

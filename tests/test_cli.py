@@ -162,9 +162,8 @@ def test_wrong_requests_are_told_apart_from_failures(tmp_path: Path) -> None:
     assert "does not exist" in bench(
         "run", "suite", "kodak", "--codec", "jpeg", "--data-dir", "nowhere", code=2
     )
-    assert "does not go with" in bench(
-        "run", "suite", suite, "--timeout", "9", "--scheduler", "tcp://x:1", code=2
-    )
+    assert "--ship-data goes with --scheduler" in bench("run", "suite", suite, "--ship-data", code=2)
+    assert "give local:N" in bench("run", "suite", suite, "--scheduler", "local:0", code=2)
     assert not Path("results").exists()
 
 

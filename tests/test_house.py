@@ -15,10 +15,12 @@ from benchmark.learned.quantizers import QUANTIZERS
 from benchmark.metrics import METRICS, ms_ssim, ms_ssim_kernels
 from benchmark.registry import Registry
 from benchmark.report.figures import FIGURES
+from benchmark.studies import STUDIES
 
 PACKAGE = Path(__file__).parents[1] / "benchmark"
 REGISTRIES = {
-    registry.what: registry for registry in (ARCHITECTURES, CODECS, DATASETS, FIGURES, METRICS, QUANTIZERS)
+    registry.what: registry
+    for registry in (ARCHITECTURES, CODECS, DATASETS, FIGURES, METRICS, QUANTIZERS, STUDIES)
 }
 
 

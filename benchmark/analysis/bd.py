@@ -12,7 +12,8 @@ from benchmark.analysis.interpolation import (
     MIN_POINTS,
     Method,
     MethodFigures,
-    by_package,
+    OneCurve,
+    by_each_method,
     leave_one_out_percent,
     spread_percent,
 )
@@ -50,22 +51,21 @@ class Bd:
     statuses: tuple[Status, ...]
 
 
-def bd_of_curves(anchor: Curve, test: Curve, *, decibels: bool = True) -> Bd:
+def bd_of_curves(
+    anchor: Curve, test: Curve, *, decibels: bool = True, cut: tuple[CutCurve, CutCurve] | None = None
+) -> Bd:
     """Return the deltas of `test` against `anchor`, by Bjontegaard (VCEG-M33, 2001) with the FAU package.
 
     The curves are cut to their rising part first (see `pchip.fronts`), which is said in `statuses`, as are
-    whatever doubts the curves themselves carry. `decibels` tells whether qualities are in dB.
+    whatever doubts the curves themselves carry. `decibels` tells whether qualities are in dB; `cut` are the
+    two curves where they have been cut already.
     """
-    sides = [fronts(curve.rates[None, :], curve.qualities[None, :]) for curve in (anchor, test)]
-    batch = bd_batch(sides[0], sides[1])
-    by_method = by_package(sides[0], sides[1])
+    theirs, ours = cut or (CutCurve.of(anchor), CutCurve.of(test))
+    batch = bd_batch(theirs.one.front, ours.one.front)
+    by_method = by_each_method(theirs.one, ours.one)
     rate = by_method["pchip"].rate_percent
-    moved = leave_one_out_percent(sides[0], sides[1])
-    doubts = [
-        _doubts(np.array([curve.rates]), np.array([curve.qualities]), side)
-        for curve, side in zip((anchor, test), sides, strict=True)
-    ]
-    named = pair_statuses(doubts[0], doubts[1], batch, decibels=decibels)[0]
+    moved = leave_one_out_percent(theirs.one, ours.one, batch)
+    named = pair_statuses(theirs.doubts, ours.doubts, batch, decibels=decibels)[0]
     enough = "too_few_points" not in named
     return Bd(
         rate_percent=rate,
@@ -150,6 +150,21 @@ def pair_statuses(
 
 
 @dataclass(frozen=True, eq=False)
+class CutCurve:
+    """One curve cut to its rising part, and what is doubtful in it."""
+
+    one: OneCurve
+    doubts: Doubts
+
+    @classmethod
+    def of(cls, curve: Curve) -> CutCurve:
+        """Cut a curve."""
+        rates, qualities = curve.rates[None, :], curve.qualities[None, :]
+        front = fronts(rates, qualities)
+        return cls(OneCurve(front), _doubts(rates, qualities, front))
+
+
+@dataclass(frozen=True, eq=False)
 class PerImageBd:
     """Deltas image by image, [images] each; NaN where an image has no figure, `statuses` says why."""
 
@@ -189,9 +204,11 @@ class ImageCurves:
         return cls(kept, _doubts(rates.T, qualities.T, kept))
 
 
-def bd_of_images(anchor: ImageCurves, test: ImageCurves, *, decibels: bool = True) -> PerImageBd:
-    """Return the deltas of each image's own pair of curves (see `bd_per_image`)."""
-    batch = bd_batch(anchor.fronts, test.fronts)
+def bd_of_images(
+    anchor: ImageCurves, test: ImageCurves, *, decibels: bool = True, deltas: BatchBd | None = None
+) -> PerImageBd:
+    """Return the deltas of each image's own pair of curves (see `bd_per_image`), or `deltas` with doubts."""
+    batch = deltas or bd_batch(anchor.fronts, test.fronts)
     statuses = pair_statuses(anchor.doubts, test.doubts, batch, decibels=decibels)
     return PerImageBd(batch.rate_percent, batch.quality_db, batch.overlap, statuses)
 

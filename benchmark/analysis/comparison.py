@@ -22,7 +22,6 @@ from benchmark.analysis.figures import (
 )
 from benchmark.analysis.grid import CodecGrid, codec_grids, complete, resolve
 from benchmark.analysis.intervals import FEW_IMAGES, RESAMPLES, Estimate, bootstrap, estimate
-from benchmark.analysis.pchip import bd_batch
 from benchmark.analysis.shared import Shared
 from benchmark.analysis.status import MIXED, OF_INTERPOLATION, Status, joined
 from benchmark.arrays import F64
@@ -193,12 +192,17 @@ def _shares_points(codec: CodecGrid, anchor: CodecGrid) -> bool:
 def _mean_figure(
     ours: CodecGrid, theirs: CodecGrid, curve: Curve, anchor_curve: Curve, options: Options
 ) -> MeanCurveFigure:
-    found = bd_of_curves(anchor_curve, curve, decibels=ours.metric.in_decibels)
+    cut = (
+        options.shared.mean(theirs, options.averaging, anchor_curve),
+        options.shared.mean(ours, options.averaging, curve),
+    )
+    found = bd_of_curves(anchor_curve, curve, decibels=ours.metric.in_decibels, cut=cut)
     places = itertools.count()  # of the resamples that `figures` is called with, part by part
 
     def figures(weights: F64) -> tuple[F64, ...]:
         part = (options.averaging, options.resamples, options.seed, next(places))
-        batch = bd_batch(*(options.shared.resampled(grid, weights, part) for grid in (theirs, ours)))
+        resampled = partial(options.shared.resampled, weights=weights, part=part)
+        batch = options.shared.deltas(theirs, ours, resampled, part)
         return batch.rate_percent, batch.quality_db
 
     intervals = bootstrap(figures, len(ours.images), resamples=options.resamples, seed=options.seed)
@@ -221,8 +225,11 @@ def _mean_curve_figure(found: Bd, rate: Estimate, quality: Estimate) -> MeanCurv
 
 
 def _per_image_figure(ours: CodecGrid, theirs: CodecGrid, options: Options) -> PerImageFigure:
-    sides = [options.shared.images(grid) for grid in (theirs, ours)]
-    found = bd_of_images(sides[0], sides[1], decibels=ours.metric.in_decibels)
+    shared = options.shared
+    deltas = shared.deltas(theirs, ours, lambda grid: shared.images(grid).fronts, ("images",))
+    found = bd_of_images(
+        shared.images(theirs), shared.images(ours), decibels=ours.metric.in_decibels, deltas=deltas
+    )
     table = pd.DataFrame(
         {
             "image": list(ours.images),
@@ -260,6 +267,8 @@ def _per_image_figure(ours: CodecGrid, theirs: CodecGrid, options: Options) -> P
 
 def _mean_where_finite(figures: F64, weights: F64) -> F64:
     held = np.isfinite(figures)
+    if held.all():
+        return _sums(weights, figures) / len(figures)  # the images drawn are as many in each resample
     with np.errstate(invalid="ignore"):
         means: F64 = _sums(weights, np.where(held, figures, 0)) / _sums(weights, held.astype(np.float64))
     return means

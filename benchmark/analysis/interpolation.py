@@ -18,15 +18,15 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from types import ModuleType
-from typing import Literal, get_args
+from typing import Literal, Protocol, cast, get_args
 
 import numpy as np
 
-from benchmark.analysis.pchip import Fronts, bd_batch
+from benchmark.analysis.pchip import BatchBd, Fronts
 from benchmark.arrays import F64
 
 Method = Literal["pchip", "akima", "cubic"]
@@ -43,35 +43,51 @@ class MethodFigures:
     quality_db: float | None
 
 
-def by_package(anchor: Fronts, test: Fronts) -> dict[Method, MethodFigures]:
-    """Return the deltas of one pair of curves by each method of the `bjontegaard` package.
+class OneCurve:
+    """A curve and what is made of it once, however many others it is compared with.
 
-    None stands for a figure that is not finite, and for one beyond what the points span: no mean difference
-    of two curves is larger than that between their ends, unless the interpolant has left them, as cubic and
-    Akima do between two points of nearly equal quality.
+    `front` is a batch of one.
     """
-    sides = [
-        (side.rates[0, : side.counts[0]], side.qualities[0, : side.counts[0]]) for side in (anchor, test)
-    ]
-    return {method: _by_method(sides[0], sides[1], method) for method in METHODS}
+
+    def __init__(self, front: Fronts) -> None:
+        self.front = front
+        n = int(front.counts[0])
+        self.qualities: F64 = front.qualities[0, :n]
+        self.log_rates: F64 = front.log_rates[0, :n]
+        self._interpolants: dict[tuple[Method, bool], _Interpolant | None] = {}
+
+    @cached_property
+    def without_each(self) -> Fronts:
+        """Return a batch of the one curve, each time without one of its inner points; the ends stay."""
+        n, inner = len(self.qualities), max(len(self.qualities) - 2, 0)
+        kept = ~np.eye(n, dtype=bool)[1 : 1 + inner]
+        rates, qualities = (
+            np.broadcast_to(a[0, :n], (inner, n))[kept].reshape(inner, max(n - 1, 0))
+            for a in (self.front.rates, self.front.qualities)
+        )
+        return Fronts(rates, qualities, np.full(inner, n - 1, dtype=np.intp))
+
+    def interpolant(self, method: Method, *, over_quality: bool) -> _Interpolant | None:
+        """Return log rate over quality, or the reverse, by the package; None where it cannot be fitted."""
+        if (key := (method, over_quality)) not in self._interpolants:
+            self._interpolants[key] = _fitted(*self.axes(over_quality=over_quality), method)
+        return self._interpolants[key]
+
+    def axes(self, *, over_quality: bool) -> tuple[F64, F64]:
+        """Return x and y: quality and log rate, or the reverse."""
+        return (self.qualities, self.log_rates) if over_quality else (self.log_rates, self.qualities)
 
 
-Side = tuple[F64, F64]
+class _Interpolant(Protocol):
+    def integrate(self, a: float, b: float, /) -> float: ...
 
 
-def _by_method(anchor: Side, test: Side, method: Method) -> MethodFigures:
-    package = _package()
-    if min(len(anchor[0]), len(test[0])) < (MIN_POINTS if method == "cubic" else 2):
-        return MethodFigures(None, None)
-    log_rates = np.log10(anchor[0]), np.log10(test[0])
-    low, high = _span(*log_rates)
-    share_quality, share_rate = _share(anchor[1], test[1]), _share(*log_rates)
-    return MethodFigures(
-        _given(package.bd_rate, anchor, test, method, ((10**low - 1) * 100, (10**high - 1) * 100))
-        if share_quality
-        else None,
-        _given(package.bd_psnr, anchor, test, method, _span(anchor[1], test[1])) if share_rate else None,
-    )
+def _fitted(x: F64, y: F64, method: Method) -> _Interpolant | None:
+    if len(x) < (MIN_POINTS if method == "cubic" else 2):
+        return None
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of bad fits, whose figures are dropped by their bounds
+        return cast(_Interpolant, _package().interpolate(x, y, method))
 
 
 @cache
@@ -82,30 +98,47 @@ def _package() -> ModuleType:
     }
     sys.modules |= absent
     try:
-        return importlib.import_module("bjontegaard")
+        return importlib.import_module("bjontegaard.interpolation")
     finally:
         for name in absent:
             del sys.modules[name]
 
 
-def _share(anchor: F64, test: F64) -> bool:
-    return bool(min(anchor[-1], test[-1]) > max(anchor[0], test[0]))
+def by_each_method(anchor: OneCurve, test: OneCurve) -> dict[Method, MethodFigures]:
+    """Return the deltas of one pair of curves by each interpolation of the `bjontegaard` package.
+
+    None stands for a figure that is not finite, and for one beyond what the points span: no mean difference
+    of two curves is larger than that between their ends, unless the interpolant has left them, as cubic and
+    Akima do between two points of nearly equal quality.
+    """
+    return {
+        method: MethodFigures(
+            _percent(_mean_gap(anchor, test, method, over_quality=True)),
+            _mean_gap(anchor, test, method, over_quality=False),
+        )
+        for method in METHODS
+    }
 
 
-def _span(anchor: F64, test: F64) -> tuple[float, float]:
-    """Return the least and the largest difference that any point of `test` has to any of `anchor`."""
-    return float(test[0] - anchor[-1]), float(test[-1] - anchor[0])
+def _percent(log_ratio: float | None) -> float | None:
+    return None if log_ratio is None else float((10**log_ratio - 1) * 100)
 
 
-def _given(
-    delta: Callable[..., float], anchor: Side, test: Side, method: Method, bounds: tuple[float, float]
-) -> float | None:
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of overflow and of bad fits, whose figures are dropped below
-        found = float(delta(*anchor, *test, method=method, require_matching_points=False, min_overlap=0))
-    low, high = bounds
-    margin = 1e-6 * max(abs(low), abs(high), 1)
-    return found if np.isfinite(found) and low - margin <= found <= high + margin else None
+def _mean_gap(anchor: OneCurve, test: OneCurve, method: Method, *, over_quality: bool) -> float | None:
+    """Return the mean of `test` less `anchor` over the range that both have (VCEG-M33)."""
+    (x0, y0), (x1, y1) = (side.axes(over_quality=over_quality) for side in (anchor, test))
+    sides = [side.interpolant(method, over_quality=over_quality) for side in (anchor, test)]
+    if None in sides:
+        return None
+    low, high = max(x0[0], x1[0]), min(x0[-1], x1[-1])
+    if high <= low:
+        return None
+    with np.errstate(all="ignore"):
+        areas = [float(side.integrate(low, high)) for side in sides if side is not None]
+    gap = (areas[1] - areas[0]) / float(high - low)
+    least, most = float(y1[0] - y0[-1]), float(y1[-1] - y0[0])
+    margin = 1e-6 * max(abs(least), abs(most), 1)
+    return gap if np.isfinite(gap) and least - margin <= gap <= most + margin else None
 
 
 def spread_percent(by_method: Mapping[Method, MethodFigures]) -> float:
@@ -120,41 +153,22 @@ def spread_percent(by_method: Mapping[Method, MethodFigures]) -> float:
     return max(found) - min(found) if found else 0.0
 
 
-def leave_one_out_percent(anchor: Fronts, test: Fronts) -> float | None:
+def leave_one_out_percent(anchor: OneCurve, test: OneCurve, whole: BatchBd) -> float | None:
     """Return the most that leaving out an inner point of either curve moves the BD-rate (PCHIP), in points.
 
-    The ends stay, and with them the range of qualities. None where there is no figure, or no inner point.
+    `whole` are the deltas with all points. The ends stay, and with them the range of qualities. None where
+    there is no figure, or no inner point.
     """
-    whole = bd_batch(anchor, test).rate_percent[0]
-    without = [
-        bd_batch(*pair).rate_percent
-        for pair in (
-            (_without_each(anchor), _repeated(test, anchor)),
-            (_repeated(anchor, test), _without_each(test)),
+    low, high = whole.low, whole.high
+    areas = [side.front.over_quality.integrals(low, high) for side in (anchor, test)]
+    moved = []
+    for number, side in enumerate((anchor, test)):
+        times = len(side.without_each.counts)
+        without = list(areas)
+        without[number] = side.without_each.over_quality.integrals(
+            np.repeat(low, times), np.repeat(high, times)
         )
-        if len(pair[0].counts)
-    ]
-    moved = np.abs(np.concatenate(without) - whole) if without else np.empty(0)
-    return float(moved.max()) if len(moved) and np.isfinite(moved).all() else None
-
-
-def _inner(curve: Fronts) -> int:
-    return max(int(curve.counts[0]) - 2, 0)
-
-
-def _without_each(curve: Fronts) -> Fronts:
-    """Return a batch of the one curve, each time without one of its inner points."""
-    n, inner = int(curve.counts[0]), _inner(curve)
-    kept = ~np.eye(n, dtype=bool)[1 : 1 + inner]
-    rates, qualities = (
-        np.broadcast_to(a[0, :n], (inner, n))[kept].reshape(inner, max(n - 1, 0))
-        for a in (curve.rates, curve.qualities)
-    )
-    return Fronts(rates, qualities, np.full(inner, n - 1, dtype=np.intp))
-
-
-def _repeated(curve: Fronts, other: Fronts) -> Fronts:
-    """Return the one curve as often as `other` has inner points."""
-    times = _inner(other)
-    rates, qualities = (np.repeat(a, times, axis=0) for a in (curve.rates, curve.qualities))
-    return Fronts(rates, qualities, np.repeat(curve.counts, times))
+        with np.errstate(over="ignore"):
+            moved.append((10 ** ((without[1] - without[0]) / (high - low)) - 1) * 100)
+    found = np.abs(np.concatenate(moved) - whole.rate_percent)
+    return float(found.max()) if len(found) and np.isfinite(found).all() else None

@@ -66,6 +66,16 @@ class BatchBd:
     low: F64
     high: F64
 
+    @property
+    def nbytes(self) -> int:
+        """Return how much memory the deltas take."""
+        return 5 * self.overlap.nbytes
+
+    def swapped(self) -> BatchBd:
+        """Return the deltas of the anchor against the test curve."""
+        rate_percent = (1 / (1 + self.rate_percent / 100) - 1) * 100
+        return BatchBd(rate_percent, -self.quality_db, self.overlap, self.low, self.high)
+
 
 def fronts(rates: F64, qualities: F64) -> Fronts:
     """Keep, of each curve [curves, points], the points that no other beats at equal or lower rate.
@@ -159,15 +169,16 @@ class Interpolants:
 
     groups: tuple[tuple[Bools | None, Pieces], ...]
     """Which curves, None for all of them, and their cubic pieces; curves of one point are in no group."""
+    curves: int
 
     @classmethod
     def through(cls, x: F64, y: F64, counts: Counts) -> Interpolants:
         """Return the interpolants of y over x, [curves, points] each, of which `counts` entries hold."""
         lengths = np.unique(counts)
         if len(lengths) == 1 and lengths[0] == x.shape[1] > 1:
-            return cls(((None, Pieces.through(x, y)),))
+            return cls(((None, Pieces.through(x, y)),), len(x))
         grouped = [(counts == n, n) for n in lengths if n > 1]
-        return cls(tuple((rows, Pieces.through(x[rows, :n], y[rows, :n])) for rows, n in grouped))
+        return cls(tuple((rows, Pieces.through(x[rows, :n], y[rows, :n])) for rows, n in grouped), len(x))
 
     def integrals(self, low: F64, high: F64) -> F64:
         """Integrate each curve's interpolant from `low` to `high`, NaN where these are."""
@@ -177,6 +188,15 @@ class Interpolants:
         for rows, pieces in self.groups:
             areas[rows] = pieces.integrals(low[rows], high[rows])
         return areas
+
+    def values(self, at: F64) -> F64:
+        """Return each curve's values at `at`, [curves, n]; NaN outside its range."""
+        if len(self.groups) == 1 and self.groups[0][0] is None:
+            return self.groups[0][1].values(at)
+        found = np.full((self.curves, len(at)), np.nan)
+        for rows, pieces in self.groups:
+            found[rows] = pieces.values(at)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,12 +221,21 @@ class Pieces:
             (d[:, :-1] + d[:, 1:] - 2 * m) / h**2 / 4,
         )
         pieces = _antiderivative(coefficients, h)
-        until_knot: F64 = np.concatenate([np.zeros((len(x), 1)), np.cumsum(pieces, axis=1)], axis=1)
+        until_knot = np.zeros_like(x)
+        np.cumsum(pieces, axis=1, out=until_knot[:, 1:])
         return cls(x, coefficients, until_knot)
 
     def integrals(self, low: F64, high: F64) -> F64:
         """Integrate from `low` to `high`, [curves] each."""
         return self._until(high) - self._until(low)
+
+    def values(self, at: F64) -> F64:
+        """Return the interpolants' values at `at`, [curves, n]; NaN outside their knots."""
+        k = np.clip((self.x[:, :, None] <= at).sum(axis=1) - 1, 0, self.x.shape[1] - 2)
+        c0, c1, c2, c3 = (np.take_along_axis(c, k, axis=1) for c in self.coefficients)
+        t = at - np.take_along_axis(self.x, k, axis=1)
+        found = c0 + t * (2 * c1 + t * (3 * c2 + t * 4 * c3))
+        return np.where((at >= self.x[:, :1]) & (at <= self.x[:, -1:]), found, np.nan)
 
     def _until(self, q: F64) -> F64:
         # One of the two curves ends where the shared range does: most ends are knots, whose sums are known.
@@ -214,10 +243,11 @@ class Pieces:
             if np.array_equal(q, self.x[:, knot]):
                 known: F64 = self.until_knot[:, knot]
                 return known
-        k = np.clip((self.x <= q[:, None]).sum(axis=1) - 1, 0, self.x.shape[1] - 2)
-        rows = np.arange(len(k))
-        at_k = tuple(c[rows, k] for c in self.coefficients)
-        area: F64 = self.until_knot[rows, k] + _antiderivative(at_k, q - self.x[rows, k])
+        place = np.arange(len(q))  # in columns, one behind the other
+        for knots in self.x.T[1:-1]:
+            place += len(q) * (knots <= q)
+        x, until, *at_k = (a.T.ravel().take(place) for a in (self.x, self.until_knot, *self.coefficients))
+        area: F64 = until + _antiderivative(tuple(at_k), q - x)
         return area
 
 

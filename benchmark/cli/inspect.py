@@ -24,6 +24,7 @@ class Kind(StrEnum):
     quantizers = "quantizers"
     architectures = "architectures"
     figures = "figures"
+    studies = "studies"
     curves = "curves"
 
 
@@ -53,6 +54,7 @@ def list_(
         Kind.quantizers: _quantizers,
         Kind.architectures: _architectures,
         Kind.figures: _figures,
+        Kind.studies: _studies,
         Kind.curves: _curves,
     }
     _print_columns(rows[kind]())
@@ -130,6 +132,16 @@ def _figures() -> Iterable[Sequence[str]]:
     yield "FIGURE", ""
     yield from ((name, figure.title) for name, figure in FIGURES.items())
     yield from ((name, f"not available: {fault}") for name, fault in FIGURES.faults.items())
+
+
+def _studies() -> Iterable[Sequence[str]]:
+    from benchmark.studies import STUDIES
+
+    yield "STUDY", "OPTIONS", ""
+    for name, kind in STUDIES.items():
+        options = " ".join(f"{field.name}={field.default}" for field in kind.options())
+        yield name, options, kind.summary
+    yield from ((name, "", f"not available: {fault}") for name, fault in STUDIES.faults.items())
 
 
 def _curves() -> Iterable[Sequence[str]]:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 _WARM_UP_SIDE = 64
 MOST_REFINEMENT = 100_000
+_OF_ONE_MACHINE = (
+    "; or another machine wrote it: this model's entropy networks have layers without exact arithmetic"
+)
 
 
 class LearnedCodec(Codec):
@@ -126,6 +129,8 @@ class LearnedCodec(Codec):
         refinement = Refinement(refine, point) if refine else None
         encoded = model.encode(image, self._quantizer, settings, refinement)
         note(entropy_bits=encoded.entropy_bits)
+        if not model.portable:
+            note(portable=False)
         return bitstream.pack(encoded.container)
 
     def decode(self, bitstream_: bytes) -> Image:
@@ -150,7 +155,10 @@ class LearnedCodec(Codec):
         if not entry.serves(lmbda):
             raise BitstreamError(f"the stream is of lmbda {lmbda:g}; its model serves {entry.rates}")
         model, _ = self._load(lmbda)
-        return model.decode(container)
+        try:
+            return model.decode(container)
+        except BitstreamError as error:
+            raise error if model.portable else BitstreamError(f"{error}{_OF_ONE_MACHINE}") from error
 
     def _load(self, lmbda: float) -> tuple[CodingModel, Mapping[str, CalibratedSettings]]:
         entry = next(entry for entry in self._entries() if entry.serves(lmbda))

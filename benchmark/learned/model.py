@@ -12,8 +12,9 @@ import torch
 
 from benchmark import devices
 from benchmark.arrays import F32, F64, I32, U8, Image
-from benchmark.errors import BitstreamError
+from benchmark.errors import BitstreamError, NotExactError
 from benchmark.learned.architectures.base import Architecture, ExactPrior
+from benchmark.learned.architectures.float_prior import FloatPrior
 from benchmark.learned.architectures.transforms import Transforms, WholeImage
 from benchmark.learned.coding.bitstream import (
     MODEL_ID_BYTES,
@@ -62,8 +63,16 @@ class CodingModel:
 
     @cached_property
     def prior(self) -> ExactPrior:
-        """Means and scales of the latents, in exact arithmetic."""
-        return self._network.exact_prior()
+        """Means and scales of the latents: in exact arithmetic, or the network's own where that has none."""
+        try:
+            return self._network.exact_prior()
+        except NotExactError:
+            return FloatPrior(self._network)
+
+    @property
+    def portable(self) -> bool:
+        """Whether every machine reads the streams; if not, those of another may be refused."""
+        return not isinstance(self.prior, FloatPrior)
 
     @cached_property
     def hyper_latents(self) -> HyperLatents | None:

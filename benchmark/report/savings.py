@@ -53,10 +53,11 @@ def rate_savings_with_intervals(
         *((curves.qualities[0].min(), curves.qualities[0].max()) for curves in drawn.values()), strict=True
     )
     at = np.linspace(min(lows), max(highs), SAMPLES)
-    rates = {codec: _log_rates(curves, at) for codec, curves in drawn.items()}
+    rates = {codec: curves.over_quality.values(at) for codec, curves in drawn.items()}
     for name, anchor in anchors.items():
         if isinstance(anchor, Curve):
-            rates[name] = _log_rates(fronts(anchor.rates[None, :], anchor.qualities[None, :]), at)
+            front = fronts(anchor.rates[None, :], anchor.qualities[None, :])
+            rates[name] = front.over_quality.values(at)
     return {
         anchor: {codec: _savings(at, rates[codec], rates[anchor]) for codec in drawn if codec != anchor}
         for anchor in anchors
@@ -73,17 +74,6 @@ def _curves_drawn(grid: CodecGrid, averaging: str) -> Fronts:
     means = [weighted_means(grid, w, averaging) for w in weights]
     rates, values = (np.concatenate(found) for found in zip(*means, strict=True))
     return fronts(rates, grid.metric.quality(values))
-
-
-def _log_rates(curves: Fronts, at: F64) -> F64:
-    """Return log10 of the rate at these qualities, a row for each curve; NaN outside a curve's range."""
-    from scipy.interpolate import PchipInterpolator
-
-    found = np.full((len(curves.counts), len(at)), np.nan)
-    for row, rates, qualities, n in zip(found, curves.rates, curves.qualities, curves.counts, strict=True):
-        if n >= 2:
-            row[:] = PchipInterpolator(qualities[:n], np.log10(rates[:n]), extrapolate=False)(at)
-    return found
 
 
 def _bounds(resamples: F64) -> tuple[F64, F64]:

@@ -26,6 +26,7 @@ from benchmark.metrics import METRICS
 from benchmark.metrics.measure import measure
 from benchmark.operations import FACT, Operations
 from benchmark.results.records import KEPT, Asked, Record, Status
+from benchmark.runs.disk import check_disk
 from benchmark.runs.state import state_put_back
 from benchmark.runs.suite import Task
 from benchmark.runs.target import Probe, near_rate
@@ -52,7 +53,10 @@ class RunContext:
 
 
 def evaluate(task: Task, context: RunContext) -> Record:
-    """Do one evaluation. Raises nothing for what codec or image did: the row then says why it failed."""
+    """Do one evaluation. Raises nothing for what codec or image did: the row then says why it failed.
+
+    Raises MachineError where the disk is full: that says nothing of either.
+    """
     row = task_columns(task, context)
     try:
         loaded = _image(task.image_path, task.image_sha256, task.crop)
@@ -67,7 +71,19 @@ def evaluate(task: Task, context: RunContext) -> Record:
     except Stopped:
         raise
     except BaseException as error:  # whatever a codec raises costs one row and not the run
+        check_disk(error)
         return _failed(row, {**facts, "traceback": _traceback(error)}, error)
+
+
+def failed_row(task: Task, context: RunContext, error: BaseException) -> Record:
+    """Return the row of an evaluation whose time ran out, or whose process died."""
+    row = task_columns(task, context)
+    if isinstance(error, TimeoutError):
+        return Record(**row, status="timeout", error=str(error) or repr(error))
+    # pebble.ProcessExpired, or what another kind of executor reports
+    code = getattr(error, "exitcode", None)
+    reason = f"the worker process died (exit code {code})" if code is not None else repr(error)
+    return Record(**row, status="failed", error=reason)
 
 
 def _traceback(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from benchmark.data.manifests import DATASETS, suites_folder
 from benchmark.devices import CPU
 from benchmark.errors import SuiteError, UsageError, did_you_mean
 from benchmark.files import read_text
+from benchmark.registry import names_file
 from benchmark.results.plan import Plan
 from benchmark.results.records import Asked
 
@@ -223,7 +224,13 @@ def select_images(tasks: Sequence[Task], patterns: Sequence[str]) -> list[Task]:
 
     Raises UsageError, with near names, for a pattern that matches no image.
     """
-    names = {task.image for task in tasks}
+    wanted = matching_images([task.image for task in tasks], patterns)
+    return [task for task in tasks if task.image in wanted]
+
+
+def matching_images(images: Collection[str], patterns: Sequence[str]) -> set[str]:
+    """Return which of these names of images match any of the patterns (see `select_images`)."""
+    names = set(images)
     wanted: set[str] = set() if patterns else names
     for pattern in patterns:
         found = {name for name in names if _image_matches(name, pattern)}
@@ -231,7 +238,7 @@ def select_images(tasks: Sequence[Task], patterns: Sequence[str]) -> list[Task]:
             near = did_you_mean(pattern, names | {Path(name).stem for name in names})
             raise UsageError(f"--image {pattern!r} matches no image of the dataset; {near}")
         wanted |= found
-    return [task for task in tasks if task.image in wanted]
+    return wanted
 
 
 def _image_matches(name: str, pattern: str) -> bool:
@@ -243,9 +250,10 @@ def builtin_suites() -> dict[str, Path]:
     return {path.stem: path for path in sorted(suites_folder().glob("*.toml"))}
 
 
-def load_suite(name_or_path: str) -> Suite:
+def load_suite(name_or_path: str, *, code: bool = True) -> Suite:
     """Return the built-in suite of that name, or the one in the TOML file at that path.
 
+    Without `code`, a suite that names code to run is refused, and none of it is loaded.
     Raises SuiteError, naming file and field, for everything that is wrong in the file.
     """
     path = suite_file(name_or_path)
@@ -254,7 +262,7 @@ def load_suite(name_or_path: str) -> Suite:
         if path.suffix == ".toml" or "/" in name_or_path:
             raise SuiteError(f"{name_or_path}: no such suite file")
         raise SuiteError(f"unknown suite {name_or_path!r}; {did_you_mean(name_or_path, known)}")
-    return parse_suite(path)
+    return parse_suite(path, code=code)
 
 
 def suite_file(name_or_path: str) -> Path:
@@ -274,8 +282,22 @@ def parse_toml(path: Path) -> dict[str, Any]:
         raise SuiteError(f"{path}: is nested too deeply") from error
 
 
-def parse_suite(path: Path) -> Suite:
-    """Read and check the suite file at `path`. Raises SuiteError, naming file and field."""
+def parse_suite(path: Path, *, code: bool = True) -> Suite:
+    """Read and check the suite file at `path`; see `load_suite`. Raises SuiteError, naming file and field."""
+    suite = read_suite(path)
+    try:
+        if not code:
+            _refuse_code(suite)
+        return _checked(suite, path)
+    except UsageError as error:
+        raise SuiteError(f"{path}: {error}") from error
+
+
+def read_suite(path: Path) -> Suite:
+    """Read the suite file at `path` as it is written: no codec is looked for, and no code of it is loaded.
+
+    Raises SuiteError, naming file and field.
+    """
     data = parse_toml(path)
     import pydantic  # here, because planning alone needs it and workers start faster without
 
@@ -286,10 +308,25 @@ def parse_suite(path: Path) -> Suite:
         raise SuiteError(f"{path}: " + "; ".join(_explain(error, data))) from error
     except RecursionError as error:
         raise SuiteError(f"{path}: is nested too deeply") from error
-    try:
-        return _checked(suite, path)
-    except UsageError as error:
-        raise SuiteError(f"{path}: {error}") from error
+    if not _NAME.fullmatch(suite.name):
+        raise SuiteError(
+            f"{path}: name {suite.name!r}: must be at most 100 letters, digits, '.', '_' or '-', as it names "
+            "a folder"
+        )
+    return suite
+
+
+def _refuse_code(suite: Suite) -> None:
+    """Raise UsageError, naming codec and field, if the suite names code that is not installed here."""
+    for number, spec in enumerate(suite.codec, 1):
+        where = f"codec[{number}] ({spec.name!r})"
+        if names_file(spec.codec_id):
+            raise UsageError(f"{where} codec: {spec.codec_id!r} is code to run, which --no-code refuses")
+        if spec.command:
+            raise UsageError(f"{where} command: is code to run, which --no-code refuses")
+        for option in codec_entry(spec.codec_id).code_options:
+            if option in spec.options:
+                raise UsageError(f"{where} options: {option} is code to run, which --no-code refuses")
 
 
 def _explain(error: ValidationError, data: dict[str, Any]) -> list[str]:
@@ -323,10 +360,6 @@ def _where(location: Sequence[int | str], data: dict[str, Any]) -> str:
 
 def _checked(suite: Suite, path: Path) -> Suite:
     """Check what types alone cannot say, and fill in what the registry knows. Raises UsageError."""
-    if not _NAME.fullmatch(suite.name):
-        raise UsageError(
-            f"name {suite.name!r}: must be at most 100 letters, digits, '.', '_' or '-', as it names a folder"
-        )
     if not suite.codec:
         raise UsageError("codec: is empty; give at least one [[codec]] table")
     _check_metrics(suite.metrics)

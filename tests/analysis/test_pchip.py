@@ -7,8 +7,10 @@ import pytest
 from bjontegaard import bd_psnr, bd_rate
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.interpolate import PchipInterpolator
 
 from benchmark.analysis import published
+from benchmark.analysis.interpolation import OneCurve, by_each_method
 from benchmark.analysis.pchip import bd_batch, fronts
 from benchmark.arrays import F64
 
@@ -31,6 +33,39 @@ def test_equals_the_package_to_nine_digits(seed: int, lengths: tuple[int, int]) 
             assert found.rate_percent[i] == pytest.approx(bd_rate(*arguments, **options), rel=1e-9, abs=1e-9)
         if np.isfinite(found.quality_db[i]):
             assert found.quality_db[i] == pytest.approx(bd_psnr(*arguments, **options), rel=1e-9, abs=1e-9)
+
+
+@given(seed=st.integers(0, 2**32 - 1), lengths=st.tuples(st.integers(4, 12), st.integers(4, 12)))
+def test_each_method_equals_the_package(seed: int, lengths: tuple[int, int]) -> None:
+    rng = np.random.default_rng(seed)
+    anchor, test = (random_curves(rng, 1, n) for n in lengths)
+    found = by_each_method(OneCurve(fronts(*anchor)), OneCurve(fronts(*test)))
+    arguments = (anchor[0][0], anchor[1][0], test[0][0], test[1][0])
+    options = {"require_matching_points": False, "min_overlap": 0}
+    for method, figures in found.items():
+        for value, function in ((figures.rate_percent, bd_rate), (figures.quality_db, bd_psnr)):
+            if value is not None:
+                assert value == pytest.approx(function(*arguments, method=method, **options), rel=1e-9)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_values_are_those_of_scipy_and_none_outside_the_knots(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rates, qualities = random_curves(rng, 6, 7)
+    qualities[3, 4] = qualities[3, 3] - 1  # a curve of fewer points
+    front = fronts(rates, qualities)
+    at = np.linspace(qualities.min() - 1, qualities.max() + 1, 50)
+    found = front.over_quality.values(at)
+    for row, r, q, n in zip(found, front.rates, front.qualities, front.counts, strict=True):
+        np.testing.assert_allclose(row, PchipInterpolator(q[:n], np.log10(r[:n]), extrapolate=False)(at))
+
+
+def test_swapped_deltas_are_those_of_the_pair_in_the_other_order() -> None:
+    rng = np.random.default_rng(1)
+    one, two = (fronts(*random_curves(rng, 20, 6)) for _ in range(2))
+    there, back = bd_batch(one, two).swapped(), bd_batch(two, one)
+    for name in ("rate_percent", "quality_db", "overlap", "low", "high"):
+        np.testing.assert_allclose(getattr(there, name), getattr(back, name), rtol=1e-12, atol=1e-12)
 
 
 def test_no_shared_range_gives_nan_and_no_overlap() -> None:

@@ -92,7 +92,7 @@ class Runs:
                 return len(read_results(self.results)) >= rows
             return False
 
-        wait_until(there)
+        wait_until(there, 180)
 
 
 def wait_until(there: Callable[[], bool], seconds: float = 60) -> None:

@@ -1,13 +1,16 @@
-"""Time and memory of a whole report over synthetic results: 1e4, 1e5 and 1e6 rows, and how they grow.
+"""Time and memory of a whole report over synthetic results, and how they grow.
 
     python tests/perf/report_scale.py [ROWS ...]
+    python tests/perf/report_scale.py --images 12 --codecs 8 16 31
 
-Ten codecs at ten points on 100 to 10,000 images. Goal: 1,000,000 rows in under 20 s and 3 GB, the page
-under 8 MB.
+By rows: ten codecs at ten points on 100 to 10,000 images (1e4, 1e5 and 1e6 rows). By codecs: each is an
+anchor in turn on the page, so that pairs grow with their square. Goals: 1,000,000 rows in under 20 s and
+3 GB, the page under 8 MB; a page of 31 codecs and 12 images in under 10 s of CPU.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -22,18 +25,18 @@ import pyarrow.parquet as pq
 
 from benchmark.results.store import SCHEMA, TABLE, table_schema
 
-CODECS, POINTS = 10, 10
+POINTS = 10
 WIDTH, HEIGHT = 768, 512
 
 
-def synthetic(rows: int) -> pa.Table:
-    """Return rows of `CODECS` codecs whose curves differ by image, point and a codec's own efficiency."""
-    images = rows // (CODECS * POINTS)
+def synthetic(rows: int, codecs: int = 10) -> pa.Table:
+    """Return rows of some codecs whose curves differ by image, point and a codec's own efficiency."""
+    images = rows // (codecs * POINTS)
     rng = np.random.default_rng(rows)
     codec, image, point = (
-        a.ravel() for a in np.meshgrid(np.arange(CODECS), np.arange(images), np.arange(POINTS), indexing="ij")
+        a.ravel() for a in np.meshgrid(np.arange(codecs), np.arange(images), np.arange(POINTS), indexing="ij")
     )
-    difficulty, efficiency = rng.normal(0, 0.35, images), rng.normal(0, 0.03, (CODECS, images))
+    difficulty, efficiency = rng.normal(0, 0.35, images), rng.normal(0, 0.03, (codecs, images))
     log_bpp = np.log(0.08) + 0.38 * point + difficulty[image] - 0.03 * codec + efficiency[codec, image]
     psnr = 26 + 1.7 * point - 3 * difficulty[image] + rng.normal(0, 0.02, len(point))
     n = len(point)
@@ -79,11 +82,11 @@ def _column(values: object, kind: pa.DataType, n: int) -> pa.Array:
     return values.cast(kind) if isinstance(values, pa.DictionaryArray) else pa.array(values, kind)
 
 
-def measure(rows: int, folder: Path) -> tuple[float, float, float, float]:
+def measure(rows: int, codecs: int, form: list[str], folder: Path) -> tuple[float, float, float, float]:
     """Return wall and CPU seconds, peak GB and the page's MB of one `bench report`, run as a process."""
     results = folder / "results" / "scale"
     results.mkdir(parents=True, exist_ok=True)
-    pq.write_table(synthetic(rows), results / TABLE)
+    pq.write_table(synthetic(rows, codecs), results / TABLE)
     command = [
         sys.executable,
         "-m",
@@ -94,6 +97,7 @@ def measure(rows: int, folder: Path) -> tuple[float, float, float, float]:
         str(results.parent),
         "--out",
         str(folder / "out"),
+        *(part for name in form for part in ("--format", name)),
     ]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -106,20 +110,31 @@ def measure(rows: int, folder: Path) -> tuple[float, float, float, float]:
         wall,
         usage.ru_utime + usage.ru_stime,
         usage.ru_maxrss / 1e6,
-        (folder / "out" / "index.html").stat().st_size / 1e6,
+        sum(page.stat().st_size for page in (folder / "out").glob("index.html")) / 1e6,
     )
 
 
 def main() -> None:
     """Print a line for each size, and the growth from one to the next."""
-    sizes = [int(float(text)) for text in sys.argv[1:]] or [10_000, 100_000, 1_000_000]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("rows", type=float, nargs="*", help="by default 1e4, 1e5 and 1e6")
+    parser.add_argument("--codecs", type=int, nargs="+", help="instead of rows: so many codecs")
+    parser.add_argument("--images", type=int, default=12, help="with --codecs (default: %(default)s)")
+    parser.add_argument("--format", action="append", default=[], help="of the report; all that are usual")
+    asked = parser.parse_args()
+    sizes = [(int(rows), 10) for rows in asked.rows or (1e4, 1e5, 1e6)]
+    if asked.codecs:
+        sizes = [(codecs * POINTS * asked.images, codecs) for codecs in asked.codecs]
     before = None
-    print(f"{'rows':>9} {'wall s':>8} {'CPU s':>8} {'peak GB':>8} {'page MB':>8}  growth of CPU time")
-    for rows in sizes:
+    titles = [f"{title:>8}" for title in ("rows", "codecs", "wall s", "CPU s", "peak GB", "page MB")]
+    print(*titles, " growth of CPU time")
+    for rows, codecs in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            wall, cpu, memory, page = measure(rows, Path(folder))
-        growth = "" if before is None else f"{cpu / before[1]:.1f}x for {rows / before[0]:.0f}x rows"
-        print(f"{rows:9d} {wall:8.1f} {cpu:8.1f} {memory:8.2f} {page:8.2f}  {growth}", flush=True)
+            wall, cpu, memory, page = measure(rows, codecs, asked.format, Path(folder))
+        growth = "" if before is None else f"{cpu / before[1]:.1f}x for {rows / before[0]:.1f}x rows"
+        print(f"{rows:8d} {codecs:8d} {wall:8.1f} {cpu:8.1f} {memory:8.2f} {page:8.2f}  {growth}", flush=True)
         before = (rows, cpu)
 
 

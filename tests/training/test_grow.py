@@ -66,6 +66,22 @@ def test_growing_the_shipped_network_pays_at_once() -> None:
     assert costs[1] < costs[0]
 
 
+def test_deeper_transforms_begin_as_the_identity_and_can_learn() -> None:
+    torch.manual_seed(0)
+    trained = build({"architecture": "patch", **SMALL, "groups": (4, 8)}).eval()
+    deeper = build({"architecture": "patch", **SMALL, "blocks": (2, 3), "groups": (4, 8)}).eval()
+    assert deeper.extends(trained)
+    begin(deeper, start(trained, 0.013), RandomCrops(photographs(), 64, 4, seed=1))
+    x = torch.from_numpy(photographs()[0][:128, :128])[None].permute(0, 3, 1, 2) / 255
+    old, new = (forward(net.at(0.013), x, ROUND, low_precision=False) for net in (trained, deeper))
+    torch.testing.assert_close(new.bpp, old.bpp, rtol=0, atol=0)
+    torch.testing.assert_close(new.mse, old.mse, rtol=0, atol=0)
+    bound = deeper.at(0.013)
+    bound.synthesis(bound.analysis(x)).square().sum().backward()
+    added = [t.coarse[at] for t in (deeper.g_a, deeper.g_s) for at in (1, 2)]
+    assert all(block.gain.grad.abs().sum() > 0 for block in (*added, deeper.g_a.fine[1], deeper.g_s.fine[1]))
+
+
 def test_another_network_is_refused() -> None:
     trained = build({"architecture": "patch", **SMALL, "groups": (4, 8)})
     other = build({"architecture": "patch", **SMALL, "fine": 12, "groups": (4, 8, 8)})

@@ -189,27 +189,40 @@ class Patch(Architecture):
         return torch.exp(t * slope + t * t * curve)
 
     def extends(self, trained: Architecture) -> bool:
-        """Whether this network has further channel groups, and all else that `trained` has."""
-        if not isinstance(trained, Patch):
+        """Whether this network has further channel groups or blocks, and all else that `trained` has."""
+        if not isinstance(trained, Patch) or self.config == trained.config:
             return False
-        had, has = trained.config.groups, self.config.groups
-        same = self.config.model_copy(update={"groups": had}) == trained.config
-        return same and len(has) > len(had) and has[: len(had)] == had
+        had, has = trained.config, self.config
+        same = has.model_copy(update={"groups": had.groups, "blocks": had.blocks}) == had
+        deeper = has.blocks[0] >= had.blocks[0] and has.blocks[1] >= had.blocks[1]
+        return same and deeper and has.groups[: len(had.groups)] == had.groups
 
     @torch.no_grad()
     def grow_from(self, trained: Architecture, decoded: Iterable[Decoded]) -> None:
-        """Take a trained network over; the further groups begin with what it leaves (see `patch_growth`)."""
-        at = cast(Iterable[tuple[Patch, Tensor, Tensor]], decoded)
-        had, has = len(cast(Patch, trained).config.groups), self.config.groups
-        count, fresh = sum(has[had:]), self.log_gain.detach().clone()
-        new = regression(((bound.g_a.features(x, bound._t()), x, x_hat) for bound, x, x_hat in at), count)
+        """Take a trained network over; the further groups begin with what it leaves (see `patch_growth`).
+
+        Further blocks begin as the identity.
+        """
+        fresh = self.log_gain.detach().clone()
         take_over(self, trained)
-        self.log_gain[:, -count:] = fresh[:, -count:]
+        had = cast(Patch, trained).config
+        for transform in (self.g_a, self.g_s):
+            for block in (*transform.fine[had.blocks[0] :], *transform.coarse[had.blocks[1] :]):
+                block.gain.zero_()
+        if count := self.M - sum(had.groups):
+            self._begin_groups(len(had.groups), fresh[:, -count:], decoded)
+
+    def _begin_groups(self, had: int, log_gain: Tensor, decoded: Iterable[Decoded]) -> None:
+        """Set the groups beyond the first `had`, [3, count] their `log_gain`, by what the others leave."""
+        at, count = cast(Iterable[tuple[Patch, Tensor, Tensor]], decoded), log_gain.shape[1]
+        new = regression(((bound.g_a.features(x, bound._t()), x, x_hat) for bound, x, x_hat in at), count)
+        self.log_gain[:, -count:] = log_gain
         self.g_a.last.weight[-count:] = new.from_features.T[:, :, None, None].float()
         self.g_a_linear.weight[-count:] = new.from_patch.T.reshape(-1, 3, PATCH, PATCH).float()
         cast(Tensor, self.g_a_linear.bias)[-count:] = new.bias.float()
         self.g_s_linear.weight[-count:] = new.directions.T.reshape(-1, 3, PATCH, PATCH).float()
-        for prior, scales in zip(self.priors[had:], torch.split(new.scales, list(has[had:])), strict=True):
+        own = self.config.groups[had:]
+        for prior, scales in zip(self.priors[had:], torch.split(new.scales, list(own)), strict=True):
             cast(GroupPrior, prior).expect(scales.float())
 
     def exact_gain(self) -> F64:

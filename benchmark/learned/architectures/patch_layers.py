@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.learned.architectures.base import Config
+from benchmark.learned.architectures.depthwise import Depthwise
 from benchmark.learned.architectures.layers import conv
 
 
@@ -35,7 +36,7 @@ class Block(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.depthwise = Depthwise(channels, 5)
         self.widen = nn.Conv2d(channels, 2 * channels, 1)
         self.narrow = nn.Conv2d(2 * channels, channels, 1)
         self.gain = nn.Parameter(torch.full((channels,), 0.2))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_lowercase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -68,8 +68,8 @@ def _picture(summary: Summary, plot: Plot) -> Canvas:
     if summary.presentation.preset is not None and figure.rising:
         _legend_inside(axes, summary)
     else:
-        _legend_below(canvas, axes, summary)
-    _lay_out(canvas, _families(summary))
+        legend_below(canvas, _entries(axes, summary), summary.presentation.medium.settings)
+    lay_out(canvas, summary.presentation.medium.settings)
     return canvas
 
 
@@ -83,14 +83,9 @@ def _title(summary: Summary, panel: Panel, letter: str) -> str:
     return f"{lettered} on {captions.title(summary)}"
 
 
-def _families(summary: Summary) -> list[str]:
-    settings = summary.presentation.medium.settings
-    return list(settings[f"font.{settings['font.family']}"])
-
-
-def _lay_out(canvas: Canvas, families: Sequence[str]) -> None:
+def lay_out(canvas: Canvas, settings: Mapping[str, Any]) -> None:
     """Give axes their place and texts their room, once and not again for each format."""
-    legible(canvas, families)
+    legible(canvas, list(settings[f"font.{settings['font.family']}"]))
     engine = canvas.get_layout_engine()
     assert engine is not None
     engine.execute(canvas)
@@ -100,17 +95,17 @@ def _lay_out(canvas: Canvas, families: Sequence[str]) -> None:
     canvas.set_layout_engine("none")
 
 
-def _legend_below(canvas: Canvas, axes: Sequence[Axes], summary: Summary) -> None:
-    entries = _entries(axes, summary)
+def legend_below(canvas: Canvas, entries: Mapping[str, Artist], settings: Mapping[str, Any]) -> None:
+    """Put what each text stands for below the panels, and make the picture higher by as much."""
     if entries:
-        size = summary.presentation.medium.settings["legend.fontsize"]
+        size = settings["legend.fontsize"]
         columns = _columns(list(entries), canvas.get_figwidth(), size)
         lines = [label.count("\n") + 1 for label in entries]
         rows = -(-len(entries) // columns)
         tall = max(sum(lines[i : i + rows]) for i in range(0, len(entries), rows))
         canvas.set_figheight(canvas.get_figheight() + 0.02 * size * tall)
         canvas.legend(
-            entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False
+            list(entries.values()), list(entries), loc="outside lower center", ncols=columns, frameon=False
         )
 
 

@@ -16,6 +16,7 @@ from benchmark.metrics import METRICS
 from benchmark.report import captions
 from benchmark.report import savings as savings_module
 from benchmark.report.figures.rd import asked_quality
+from benchmark.report.savings import Savings
 from benchmark.report.style import Style
 from benchmark.report.summary import Summary
 
@@ -209,7 +210,7 @@ def _per_image(grids: Mapping[str, Mapping[str, CodecGrid]], images: Sequence[st
 
 def _of_images(cells: F64, places: Sequence[int | None]) -> list[list[float | None] | None]:
     """Return the columns of [points, images] at these places, None for an image that is not there."""
-    return [None if i is None else [_short(v) for v in cells[:, i].tolist()] for i in places]
+    return [None if i is None else _rounded(cells[:, i]) for i in places]
 
 
 def _comparisons(found: Sequence[Comparison], images: Sequence[str]) -> list[dict[str, Any]]:
@@ -252,21 +253,22 @@ def _comparison(c: Comparison, images: Sequence[str]) -> dict[str, Any]:
 def _savings(summary: Summary) -> dict[str, Any]:
     return {
         m: {
-            anchor: {
-                codec: {
-                    name: [_short(float(v)) for v in values]
-                    for name, values in (
-                        ("q", s.qualities),
-                        ("rate", s.rate_percent),
-                        ("low", s.low),
-                        ("high", s.high),
-                    )
-                }
-                for codec, s in by_codec.items()
-            }
+            anchor: {codec: _saving(saving) for codec, saving in by_codec.items()}
             for anchor, by_codec in by_anchor.items()
         }
         for m, by_anchor in summary.savings.items()
+    }
+
+
+def _saving(saving: Savings) -> dict[str, Any]:
+    """Return a saving, its even qualities as the first and their step: pairs grow with the codecs' square."""
+    q = saving.qualities
+    return {
+        "from": float(q[0]) if len(q) else 0.0,
+        "step": float(q[-1] - q[0]) / max(len(q) - 1, 1) if len(q) else 0.0,
+        "rate": _rounded(saving.rate_percent, 4),
+        "low": _rounded(saving.low, 4),
+        "high": _rounded(saving.high, 4),
     }
 
 
@@ -277,3 +279,13 @@ def _exact(value: float) -> float | None:
 def _short(value: float) -> float | None:
     """Seven significant digits: more than any table shows, and half the bytes."""
     return float(f"{value:.7g}") if math.isfinite(value) else None
+
+
+def _rounded(values: F64, digits: int = 7) -> list[float | None]:
+    """Return many values with so many significant digits, at once; None for those that are not finite."""
+    with np.errstate(all="ignore"):
+        exponent = digits - 1 - np.floor(np.log10(np.abs(values)))
+        scale = 10.0 ** np.abs(exponent)
+        found = np.where(exponent > 0, np.round(values * scale) / scale, np.round(values / scale) * scale)
+    found = np.where(values == 0, 0.0, found)
+    return [value if math.isfinite(value) else None for value in found.tolist()]

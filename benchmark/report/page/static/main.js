@@ -59,13 +59,13 @@ const MAX_BANDS = 5; // with more curves their bands would cover one another
 
 function drawSavings() {
   const metric = metricOf(state.metric);
-  const found = Object.entries(((DATA.savings[state.metric] || {})[state.anchor]) || {}).filter(([name, s]) => s.q.length > 1 && !state.hidden.has(name));
+  const found = Object.entries(((DATA.savings[state.metric] || {})[state.anchor]) || {}).filter(([name, s]) => s.rate.length > 1 && !state.hidden.has(name));
   const banded = found.length <= MAX_BANDS;
   const all = found.map(([name, s]) => ({
     name: looks.get(name).text, look: looks.get(name), bare: true,
-    points: s.q.map((q, i) => ({
-      x: q, y: s.rate[i], low: banded ? s.low[i] : null, high: banded ? s.high[i] : null,
-      lines: [`at ${withUnit(fixed(q, 2), metric.qualityUnit)}: ${percent(s.rate[i])} rate`, `95 %: ${interval(s.low[i], s.high[i])}`],
+    points: s.rate.map((rate, i) => ({
+      x: s.from + i * s.step, y: rate, low: banded ? s.low[i] : null, high: banded ? s.high[i] : null,
+      lines: [`at ${withUnit(fixed(s.from + i * s.step, 2), metric.qualityUnit)}: ${percent(rate)} rate`, `95 %: ${interval(s.low[i], s.high[i])}`],
     })),
   }));
   const view = fittedSavings(all, fittedCurves(meanSeries(metric), DATA.axes[metric.key]).y);
