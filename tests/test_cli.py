@@ -100,7 +100,10 @@ def test_a_run_a_second_one_and_a_fresh_one(tmp_path: Path) -> None:
     assert "4 measured, 0 reused, 0 failed; results in results/small" in said
     assert "trick: 4 of 4" in said
     assert len(list(Path("results/small/_kept/trick/2").glob("*.bin"))) == 2
-    assert "nothing to do: all 4 evaluations are in results/small already" in bench("run", "suite", suite)
+    again = bench("run", "suite", suite)
+    assert "nothing to do: all 4 evaluations are in results/small already" in again
+    assert "means over images" not in again
+    assert "means over images" in bench("run", "suite", suite, "--summary")
     before = read_results(Path("results/small"), ["image", "point", "run_id"])
     said = bench("run", "suite", suite, "--fresh", "--codec", "trick", "--image", "image1")
     assert "2 measured, 0 reused" in said

@@ -56,7 +56,7 @@ def bd_rate(test: Points, anchor: Points, metric: str = DEFAULT) -> BdRate:
     Raises AnalysisError, naming the point, for what is no list of such pairs.
     """
     found = resolve(metric)
-    sides = [_curve(points, found, name) for points, name in ((test, "test"), (anchor, "anchor"))]
+    sides = [curve_of(points, found, name) for points, name in ((test, "test"), (anchor, "anchor"))]
     bd = bd_of_curves(sides[1], sides[0], decibels=found.in_decibels)
     return BdRate(
         test=sides[0].label,
@@ -69,7 +69,8 @@ def bd_rate(test: Points, anchor: Points, metric: str = DEFAULT) -> BdRate:
     )
 
 
-def _curve(points: Points, metric: Metric, label: str) -> Curve:
+def curve_of(points: Points, metric: Metric, label: str) -> Curve:
+    """Return the curve of (bpp, value) points. Raises AnalysisError, naming the point, for what is none."""
     if isinstance(points, Curve):
         if points.metric != metric.name:
             raise AnalysisError(f"{points.label} is of {points.metric}, not of {metric.name}")

@@ -23,7 +23,7 @@ def build_app() -> typer.Typer:
     """Return the whole command line."""
     import typer
 
-    from benchmark.cli import complexity, gate, inspect, merge, options, report, run, study, train
+    from benchmark.cli import complexity, export, gate, inspect, merge, options, report, run, study, train
 
     app = typer.Typer(
         name="bench",
@@ -33,7 +33,7 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,  # rich would take longer to load than the help to print
     )
     app.callback()(options.bench)
-    for room in (run, complexity, inspect, report, study, merge, train, gate):
+    for room in (run, complexity, inspect, report, study, merge, train, export, gate):
         room.register(app)
     return app
 

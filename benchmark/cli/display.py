@@ -194,18 +194,10 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
-def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> None:
-    """Print the mean results of the suite's codecs, how they compare, and what became of the run."""
-    from benchmark.results.plan import read_planned
-
-    frame = read_planned(folder)
-    frame = frame[frame["codec"].isin(list(codecs.versions))]
-    measured = set(frame.loc[frame["status"] == "ok", "codec"])
-    labels = [spec.name for spec in suite.codec if spec.name in measured]
-    if labels:
-        metrics = _shown_metrics(frame, suite)
-        out.print(_means(frame, labels, metrics))
-        _print_bd_rates(frame, labels, metrics)
+def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs, *, asked: bool) -> None:
+    """Print what became of the run; above it, where something is new or it is `asked` for, the results."""
+    if asked or outcome.planned != outcome.reused:
+        _print_results(folder, suite, codecs)
     if outcome.planned == outcome.reused:
         say(f"nothing to do: all {outcome.planned} evaluations are in {folder} already")
     else:
@@ -223,6 +215,20 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
         warn(f"skipped, not available: {', '.join(codecs.unavailable)} (`bench doctor` says how to get them)")
     elsewhere = "" if folder.parent == Path("results") else f" --results {folder.parent}"
     say(f"`bench report {suite.name}{elsewhere}` draws the curves")
+
+
+def _print_results(folder: Path, suite: Suite, codecs: Codecs) -> None:
+    """Print the mean results of the suite's codecs, and how they compare."""
+    from benchmark.results.plan import read_planned
+
+    frame = read_planned(folder)
+    frame = frame[frame["codec"].isin(list(codecs.versions))]
+    measured = set(frame.loc[frame["status"] == "ok", "codec"])
+    labels = [spec.name for spec in suite.codec if spec.name in measured]
+    if labels:
+        metrics = _shown_metrics(frame, suite)
+        out.print(_means(frame, labels, metrics))
+        _print_bd_rates(frame, labels, metrics)
 
 
 def _say_makespan(span: Makespan) -> None:

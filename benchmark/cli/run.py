@@ -75,15 +75,18 @@ def suite(
     allow_partial: Annotated[
         bool, typer.Option(help="Run even if images of the dataset are missing.")
     ] = False,
-    device: Annotated[
-        str | None,
-        typer.Option(help="Run the networks of codecs there: cpu, or cuda; an option of each codec."),
-    ] = None,
     memory: Annotated[
         float | None,
         typer.Option(
             min=0.1, help="Memory limit in GiB of an evaluation's process, and of each program it starts."
         ),
+    ] = None,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Show the results even if nothing was left to measure.")
+    ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Run the networks of codecs there: cpu, or cuda; an option of each codec."),
     ] = None,
     scheduler: Annotated[
         str | None,
@@ -183,7 +186,7 @@ def suite(
                 fresh=fresh and some,
                 progress=progress,
             )
-    display.summary(folder, chosen, outcome, codecs)
+    display.summary(folder, chosen, outcome, codecs, asked=summary)
     if outcome.failed:
         raise typer.Exit(FAILED)
 

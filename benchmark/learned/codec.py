@@ -160,6 +160,12 @@ class LearnedCodec(Codec):
         except BitstreamError as error:
             raise error if model.portable else BitstreamError(f"{error}{_OF_ONE_MACHINE}") from error
 
+    def highest(self) -> CodingModel:
+        """Return the model of the highest rate."""
+        entry = self._entries()[-1]
+        lmbda = entry.lmbda if entry.lmbda_range is None else entry.lmbda_range[1]
+        return self._load(lmbda)[0]
+
     def _load(self, lmbda: float) -> tuple[CodingModel, Mapping[str, CalibratedSettings]]:
         entry = next(entry for entry in self._entries() if entry.serves(lmbda))
         return _load(self._variant, lmbda, self._folder, entry, self._device)

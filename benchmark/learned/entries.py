@@ -14,10 +14,20 @@ from benchmark.codecs.base import CodecEntry
 from benchmark.learned.weights import MANIFEST, available, read_codecs, shipped_folder, weights_folder
 
 _TARGET = "benchmark.learned.codec:LearnedCodec"
+_PROGRESSIVE = CodecEntry(
+    "benchmark.learned.progressive:ProgressiveCodec",
+    "embedded quantization of one network's latents: a stream that is cut behind any layer",
+    "layers",
+    tuple(float(layers) for layers in range(5, 15)),
+    {"variant": "baseline"},
+    family="progressive",
+)
+"""Of a network that a manifest lists, without settings or weights of its own."""
 
 
 def entries() -> Mapping[str, CodecEntry]:
-    """Return the codecs of the package's own manifest, then those of the folder that BENCH_WEIGHTS_DIR names.
+    """Return the codecs of the package's own manifest, those of the folder that BENCH_WEIGHTS_DIR names, and
+    the progressive one, which cuts the stream of one of their networks.
 
     Where both have a name it is the package's. Raises WeightsError if a manifest is damaged.
     """
@@ -26,7 +36,7 @@ def entries() -> Mapping[str, CodecEntry]:
         manifest = folder / MANIFEST
         if manifest.is_file():
             found = {**_entries(folder, manifest.stat().st_mtime_ns), **found}
-    return found
+    return {**found, "progressive": _PROGRESSIVE}
 
 
 @lru_cache(maxsize=16)

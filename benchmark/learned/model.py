@@ -9,11 +9,12 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmark import devices
 from benchmark.arrays import F32, F64, I32, U8, Image
 from benchmark.errors import BitstreamError, NotExactError
-from benchmark.learned.architectures.base import Architecture, ExactPrior
+from benchmark.learned.architectures.base import Architecture, ExactPrior, Step
 from benchmark.learned.architectures.float_prior import FloatPrior
 from benchmark.learned.architectures.transforms import Transforms, WholeImage
 from benchmark.learned.coding.bitstream import (
@@ -94,13 +95,7 @@ class CodingModel:
         settings = QuantizerSettings(stored_float(settings.delta), settings.trellis_lambda)
         with phase(NETWORK):
             y, z = self.transforms.analysis(self.pad(image))
-        hyper_stream, z_hat, bits = b"", None, 0.0
-        if self.hyper_latents is not None and z is not None:
-            symbols = self.hyper_latents.symbols(z)
-            with phase(ENTROPY_CODER):
-                hyper_stream = self.hyper_latents.encode(symbols)
-            bits = self.hyper_latents.entropy_bits(symbols)
-            z_hat = self.hyper_latents.dequantize(symbols).reshape(z.shape[1:])
+        hyper_stream, z_hat, bits = self.hyper_encode(z)
         header = Header(
             self.model_id, image.shape[1], image.shape[0], quantizer_name, settings.delta, self._network.lmbda
         )
@@ -115,6 +110,16 @@ class CodingModel:
         with phase(ENTROPY_CODER):
             latent_stream = coder.encode(indices, scales, seed)
         return Encoded(CodedImage(header, hyper_stream, latent_stream), bits)
+
+    def hyper_encode(self, z: Tensor | None) -> tuple[bytes, F64 | None, float]:
+        """Return the stream of hyper-latents [1, N, ...], what it decodes to, and its information in bits."""
+        if self.hyper_latents is None or z is None:
+            return b"", None, 0.0
+        symbols = self.hyper_latents.symbols(z)
+        z_hat = self.hyper_latents.dequantize(symbols).reshape(z.shape[1:])
+        with phase(ENTROPY_CODER):
+            stream = self.hyper_latents.encode(symbols)
+        return stream, z_hat, self.hyper_latents.entropy_bits(symbols)
 
     def _quantize(
         self, y: F32, z_hat: F64 | None, quantizer: Quantizer, settings: QuantizerSettings
@@ -148,12 +153,11 @@ class CodingModel:
     def decode_latents(self, container: CodedImage) -> F32:
         """Return the quantized latents, float32 [M, rows, columns], that the streams hold."""
         header = container.header
-        stride = self._network.latent_stride
-        rows, columns = (self.padded(side) // stride for side in (header.height, header.width))
+        rows, columns = self.latent_size(header.width, header.height)
         quantizer = get_quantizer(header.quantizer)
         settings = QuantizerSettings(header.delta)
         coder = index_coder(quantizer, settings)
-        z_hat = self._hyper_decode(container)
+        z_hat = self.hyper_decode(container.hyper_stream, header.width, header.height)
         with phase(NETWORK):
             params = self.prior(z_hat, rows, columns)
         y_hat = np.zeros((self._network.steps[-1].last, rows, columns), np.float32)
@@ -169,22 +173,21 @@ class CodingModel:
         reader.finish(latent_seed(header, container.hyper_stream))
         return y_hat
 
-    def _hyper_decode(self, container: CodedImage) -> F64 | None:
-        """Return z_hat, float64 [N, rows, columns]. Raises BitstreamError."""
+    def hyper_decode(self, stream: bytes, width: int, height: int) -> F64 | None:
+        """Return z_hat, float64 [N, rows, columns], of an image of this size. Raises BitstreamError."""
         if self.hyper_latents is None:
-            if container.hyper_stream:
+            if stream:
                 raise BitstreamError("the stream has hyper-latents, and its model none")
             return None
-        header, multiple = container.header, self._network.image_multiple
-        rows, columns = (self.padded(side) // multiple for side in (header.height, header.width))
+        multiple = self._network.image_multiple
+        rows, columns = (self.padded(side) // multiple for side in (height, width))
         least = self.hyper_latents.least_bits(rows * columns)
-        if 8 * len(container.hyper_stream) + 64 < 0.999 * least:
+        if 8 * len(stream) + 64 < 0.999 * least:
             raise BitstreamError(
-                f"{len(container.hyper_stream)} bytes of hyper-latents are too few for the claimed "
-                f"{header.width}x{header.height} pixels"
+                f"{len(stream)} bytes of hyper-latents are too few for the claimed {width}x{height} pixels"
             )
         with phase(ENTROPY_CODER):
-            symbols = self.hyper_latents.decode(container.hyper_stream, rows * columns)
+            symbols = self.hyper_latents.decode(stream, rows * columns)
         return self.hyper_latents.dequantize(symbols).reshape(-1, rows, columns)
 
     def operations(self) -> Operations:
@@ -211,6 +214,16 @@ class CodingModel:
         decode: dict[str, Callable[[], object]] = {"prior": prior, "synthesis": lambda: network.synthesis(y)}
         forward = [*encode.values(), decode["synthesis"]]
         return count(network, encode, decode, lambda: [section() for section in forward])
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What is coded together (see `Architecture`)."""
+        return self._network.steps
+
+    def latent_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the rows and columns of latents of an image of this size."""
+        stride = self._network.latent_stride
+        return self.padded(height) // stride, self.padded(width) // stride
 
     def padded(self, side: int) -> int:
         """Return the next multiple of what the network takes."""

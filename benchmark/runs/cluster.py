@@ -83,7 +83,6 @@ class ClusterExecutor(Executor):
         except BaseException:
             self._release()
             raise
-        self.jobs = len(self._fit)
         Thread(target=self._watch, daemon=True).start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401 (as Executor has it)
@@ -181,6 +180,7 @@ class ClusterExecutor(Executor):
         with self._lock:
             self._unfit |= {address for address in found if found[address]}
             self._fit = {address for address in cores if address in self._fit or found.get(address) == {}}
+            self.jobs = max(1, len(self._fit))
         if left := {address: found[address] for address in found if found[address]}:
             self._left_out(left)
 

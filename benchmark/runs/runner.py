@@ -246,9 +246,8 @@ def _results(tasks: Iterable[Task], executor: Executor, context: RunContext) -> 
     again = _Again()
     try:
         while True:
-            while len(running) < QUEUED_PER_JOB * context.jobs and (
-                task := again.next() or next(waiting, None)
-            ):
+            jobs = getattr(executor, "jobs", context.jobs)  # those of a cluster come and go
+            while len(running) < QUEUED_PER_JOB * jobs and (task := again.next() or next(waiting, None)):
                 running[executor.submit(evaluate, task, context)] = task
             if not running:
                 return

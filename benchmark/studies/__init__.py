@@ -26,6 +26,7 @@ STUDIES: Registry[type[Study]] = Registry(
     name_of=lambda kind: kind.name,
     builtin={
         "generations": "benchmark.studies.generations:Generations",
+        "progressive": "benchmark.studies.progressive:Progressive",
     },
 )
 """Studies by the name that `bench study` takes."""

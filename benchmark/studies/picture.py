@@ -43,7 +43,7 @@ def _drawn(study: Study, rows: pd.DataFrame) -> Canvas:
         ax.grid(True)
         ax.set_title(f"({letter}) {panel.title}" if len(panels) > 1 else panel.title)
         handles, labels = ax.get_legend_handles_labels()
-        entries |= dict(zip(labels, handles, strict=True))
+        entries = dict(zip(labels, handles, strict=True)) | entries
     legend_below(canvas, entries, PAPER)
     lay_out(canvas, PAPER)
     return canvas

@@ -51,7 +51,7 @@ def opened(path: Path) -> Iterator[Rows]:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path.parent}: cannot be made: {error.strerror}") from error
-    with locked(path.parent / ".lock", wait=False):
+    with locked(path.with_name(f".{path.stem}.lock"), wait=False):
         yield Rows(path)
 
 

@@ -54,6 +54,11 @@ class HyperLatents:
             edges = edges / gain[:, None]
         self._alphabets, self._bits = _channel_tables(_cumulative(edges, parameters))
 
+    @property
+    def channels(self) -> int:
+        """The number of channels, N."""
+        return len(self._medians)
+
     def symbols(self, z: Tensor) -> I32:
         """Return int32 [N, L], z [1, N, h, w] minus its channel's median, rounded. CodecError for NaN."""
         flat = z[0].flatten(1).double().numpy() - self._medians[:, None]
