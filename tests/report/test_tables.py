@@ -137,7 +137,7 @@ def test_a_name_stays_one_cell_of_its_row(small_run: SmallRun, name: str) -> Non
     assert {line.count(" & ") for line in lines} == {6}
     assert any(line.removeprefix("{}").startswith(latex_text(name)) for line in lines)
     table = [line for line in markdown(summary).splitlines() if line.startswith("| ")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {15}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {16}
 
 
 def test_savings_agree_with_the_analysis_and_lie_in_their_band(small_run: SmallRun) -> None:
