@@ -198,8 +198,8 @@ class ClusterExecutor(Executor):
             try:
                 self._look()
                 why = None if self._fit else "has no workers that can be used any more"
-            except Exception as error:
-                why = f"does not answer any more ({type(error).__name__})"
+            except Exception:  # which it is says nothing: a client without scheduler raises many kinds
+                why = "does not answer any more"
                 self._reconnect()
             if why is None:
                 lost_since = None

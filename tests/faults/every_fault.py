@@ -65,7 +65,7 @@ class Trial:
         """Start the run; when the block ends wait for it, and note how it ended and what it lost."""
         with self.runs.start("--jobs", "2", *options) as process:
             yield process
-            out, err = process.communicate(timeout=300)
+            out, err = process.communicate(timeout=600)
         self.times += 1
         self.code = process.returncode
         lines = [line for line in (err + out).splitlines() if line.startswith(("warning:", "bench:"))]
@@ -74,7 +74,6 @@ class Trial:
         )
         self.said = self.said or (lines[-1] if self.code not in (0, 1) else lines[0])
         assert "Traceback" not in err, err
-        wait_until(lambda: True)
         self.lost += len(self.seen - self.rows().keys())
 
     def saying(self, out: str) -> list[str]:
@@ -201,7 +200,7 @@ def full_disk(trial: Trial, name: str) -> None:
 
 
 def full_disk_of_report(trial: Trial) -> None:
-    trial.runs.run()
+    trial.runs.run(seconds=600)
     with small_disk(trial.runs.folder / "report") as folder:
         _fill(folder)
         argv = ["python", "-m", "benchmark", "report", "mid", "--results", "out", "--out", str(folder)]
@@ -220,7 +219,7 @@ def full_disk_of_report(trial: Trial) -> None:
 
 def read_only(trial: Trial) -> None:
     with small_disk(trial.runs.folder / "out") as folder:
-        trial.runs.run()
+        trial.runs.run(seconds=600)
         subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
         with trial.run("--fresh"):
             pass
@@ -231,7 +230,8 @@ def read_only(trial: Trial) -> None:
 def removed(trial: Trial) -> None:
     with trial.run() as process:
         trial.more_rows(process)
-        shutil.rmtree(trial.runs.results)
+        while trial.runs.results.exists():  # the run writes there meanwhile
+            shutil.rmtree(trial.runs.results, ignore_errors=True)
         before, trial.seen = trial.seen, set()
     rescued = trial.runs.results.with_name("mid-rescued-1")
     found = read_results(rescued)
@@ -241,7 +241,7 @@ def removed(trial: Trial) -> None:
 
 
 def altered(trial: Trial, change: Callable[[bytes, random.Random], bytes]) -> None:
-    trial.runs.run()
+    trial.runs.run(seconds=600)
     path = trial.runs.results / TABLE
     good = path.read_bytes()
     path.write_bytes(change(good, trial.rng))
@@ -284,7 +284,8 @@ def program(trial: Trial, name: str, body: str, *options: str) -> None:
 def two_runs(trial: Trial) -> None:
     with trial.run() as process:
         trial.more_rows(process)
-        second = trial.runs.run()
+        process.send_signal(signal.SIGSTOP)  # so that it is not done before the second has begun
+        second = trial.runs.run(seconds=600)
         assert second.returncode == 2
         trial.said = second.stderr.splitlines()[-1]
         process.kill()
@@ -355,7 +356,7 @@ FAULTS = KILLS | OTHERS
 
 def finish(trial: Trial) -> None:
     """Run undisturbed to the end; keep what became of it."""
-    done = trial.runs.run("--jobs", "2", seconds=300)
+    done = trial.runs.run("--jobs", "2", seconds=600)
     trial.failed = done.returncode
     trial.final = trial.rows()  # type: ignore[attr-defined]
     trial.left = trial.leftovers()  # type: ignore[attr-defined]
@@ -371,7 +372,7 @@ def undisturbed() -> Rows:
     with tempfile.TemporaryDirectory() as folder:
         runs = make_runs(Path(folder))
         suite(runs)
-        runs.run("--jobs", "2", seconds=300)
+        runs.run("--jobs", "2", seconds=600)
         return Trial(runs, random.Random(0)).rows()
 
 
@@ -419,6 +420,8 @@ def main() -> None:
         try:
             moments = max(1, arguments.moments // len(KILLS)) if name in KILLS else 1
             print(f"| {' | '.join(attempt(name, expected, moments, arguments.seed))} |", flush=True)
+        except subprocess.TimeoutExpired:
+            print(f"| {name} | did not end in ten minutes |", flush=True)
         except OSError as error:
             print(f"| {name} | skipped: {error} |", flush=True)
 
