@@ -55,8 +55,20 @@ class WeightsError(BenchError):
     """Trained weights that are missing, damaged or do not fit the network."""
 
 
+class NotExactError(WeightsError):
+    """A network with layers that exact arithmetic does not have, such as attention or a softmax."""
+
+
 class StoreError(BenchError):
     """A results store that cannot be read or written."""
+
+
+class MachineError(BenchError):
+    """The machines failed, and neither the request nor a codec: a full disk, a lost worker or scheduler."""
+
+
+class DiskError(StoreError, MachineError):
+    """A results store that can no longer be written in the middle of a run."""
 
 
 class LockedError(BenchError):

@@ -100,7 +100,10 @@ def test_a_run_a_second_one_and_a_fresh_one(tmp_path: Path) -> None:
     assert "4 measured, 0 reused, 0 failed; results in results/small" in said
     assert "trick: 4 of 4" in said
     assert len(list(Path("results/small/_kept/trick/2").glob("*.bin"))) == 2
-    assert "nothing to do: all 4 evaluations are in results/small already" in bench("run", "suite", suite)
+    again = bench("run", "suite", suite)
+    assert "nothing to do: all 4 evaluations are in results/small already" in again
+    assert "means over images" not in again
+    assert "means over images" in bench("run", "suite", suite, "--summary")
     before = read_results(Path("results/small"), ["image", "point", "run_id"])
     said = bench("run", "suite", suite, "--fresh", "--codec", "trick", "--image", "image1")
     assert "2 measured, 0 reused" in said
@@ -162,9 +165,8 @@ def test_wrong_requests_are_told_apart_from_failures(tmp_path: Path) -> None:
     assert "does not exist" in bench(
         "run", "suite", "kodak", "--codec", "jpeg", "--data-dir", "nowhere", code=2
     )
-    assert "does not go with" in bench(
-        "run", "suite", suite, "--timeout", "9", "--scheduler", "tcp://x:1", code=2
-    )
+    assert "--ship-data goes with --scheduler" in bench("run", "suite", suite, "--ship-data", code=2)
+    assert "give local:N" in bench("run", "suite", suite, "--scheduler", "local:0", code=2)
     assert not Path("results").exists()
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from benchmark.data.dataset import Dataset
     from benchmark.data.download import DownloadProgress
     from benchmark.runs.runner import Codecs, Outcome
+    from benchmark.runs.schedule import Makespan
     from benchmark.runs.suite import Suite
     from benchmark.training.checkpoint import Course
 
@@ -63,6 +64,18 @@ def unavailable(codecs: Mapping[str, str], fatal: bool) -> None:
         if fatal:
             raise CodecUnavailableError(f"codec {label!r} is not available: {reason}")
         warn(f"codec {label!r} is skipped: {reason}")
+
+
+def left_out(workers: Mapping[str, Mapping[str, tuple[str, str]]]) -> None:
+    """Show which workers of a cluster are left out, and in what they differ from this machine."""
+    table = Table("worker", "what", "here", "there", title="workers left out", box=SIMPLE_HEAD)
+    table.columns[0].no_wrap = table.columns[1].no_wrap = True
+    for worker, differences in workers.items():
+        for what, words in differences.items():
+            table.add_row(*(escape(printable(text)) for text in (worker, what, *words)))
+        table.add_section()
+    err.print(fitting([table], err.width))
+    warn(f"{len(workers)} workers differ from this machine and are left out")
 
 
 def dataset(found: Dataset) -> None:
@@ -181,22 +194,15 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
-def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> None:
-    """Print the mean results of the suite's codecs, how they compare, and what became of the run."""
-    from benchmark.results.plan import read_planned
-
-    frame = read_planned(folder)
-    frame = frame[frame["codec"].isin(list(codecs.versions))]
-    measured = set(frame.loc[frame["status"] == "ok", "codec"])
-    labels = [spec.name for spec in suite.codec if spec.name in measured]
-    if labels:
-        metrics = _shown_metrics(frame, suite)
-        out.print(_means(frame, labels, metrics))
-        _print_bd_rates(frame, labels, metrics)
+def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs, *, asked: bool) -> None:
+    """Print what became of the run; above it, where something is new or it is `asked` for, the results."""
+    if asked or outcome.planned != outcome.reused:
+        _print_results(folder, suite, codecs)
     if outcome.planned == outcome.reused:
         say(f"nothing to do: all {outcome.planned} evaluations are in {folder} already")
     else:
         say(f"{outcome.done} measured, {outcome.reused} reused, {outcome.failed} failed; results in {folder}")
+        _say_makespan(outcome.makespan)
     for reason, count in outcome.reasons.most_common(10):
         warn(f"{count} x {reason}")
         if tracebacks_wanted() and reason in outcome.tracebacks:
@@ -209,6 +215,30 @@ def summary(folder: Path, suite: Suite, outcome: Outcome, codecs: Codecs) -> Non
         warn(f"skipped, not available: {', '.join(codecs.unavailable)} (`bench doctor` says how to get them)")
     elsewhere = "" if folder.parent == Path("results") else f" --results {folder.parent}"
     say(f"`bench report {suite.name}{elsewhere}` draws the curves")
+
+
+def _print_results(folder: Path, suite: Suite, codecs: Codecs) -> None:
+    """Print the mean results of the suite's codecs, and how they compare."""
+    from benchmark.results.plan import read_planned
+
+    frame = read_planned(folder)
+    frame = frame[frame["codec"].isin(list(codecs.versions))]
+    measured = set(frame.loc[frame["status"] == "ok", "codec"])
+    labels = [spec.name for spec in suite.codec if spec.name in measured]
+    if labels:
+        metrics = _shown_metrics(frame, suite)
+        out.print(_means(frame, labels, metrics))
+        _print_bd_rates(frame, labels, metrics)
+
+
+def _say_makespan(span: Makespan) -> None:
+    """Say how far from the best order of evaluations a run was, where there is an order to choose."""
+    if span.jobs > 1:
+        say(
+            f"it took {duration(span.seconds)} for {span.jobs} at once; no order takes less than "
+            f"{duration(span.bound_seconds)} (longest {duration(span.longest_seconds)}, "
+            f"all {duration(span.total_seconds)} of work)"
+        )
 
 
 _DROPPED_OF_MEANS = ((), ("dec s",), ("enc s",), ("images",))

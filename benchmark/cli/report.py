@@ -119,6 +119,7 @@ def report(
     from benchmark.report import read as request
     from benchmark.report import write
     from benchmark.report.figures.plan import best_of_families
+    from benchmark.report.headline import sentences
     from benchmark.report.presentation import PAPER_CURVES, presentation
     from benchmark.report.published import check as check_published
     from benchmark.report.tables.rows import notes
@@ -171,6 +172,8 @@ def report(
         display.out.print(terminal(summary, metric, width=display.out.width))
         for note in notes(summary, metric):
             display.say(f"  {note}")
+    for sentence in sentences(summary):
+        display.say(sentence)
     for remark in done.remarks:
         display.warn(remark)
     display.say(f"{len(done.files)} files in {done.folder}" + (f"; open {done.page}" if done.page else ""))
@@ -207,13 +210,21 @@ def compare(
     check_published(published or [], None if codec else b)
     frames: tuple[pd.DataFrame, pd.DataFrame | None]
     read = partial(request.read, remark=display.warn)
+    headline: tuple[str, ...] = ()
     if codec is None:
-        frames, names = (read(request.find(suite, results)), None), (a, b)
+        asked = request.find(suite, results)
+        frames, names, headline = (read(asked), None), (a, b), asked.headline
     else:
         frames = read(request.find(a, results)), read(request.find(b, results))
         names = (codec, codec)
     for text in comparing.compare_text(
-        frames, names, metric or [], averaging, published or [], allow_mixed=allow_mixed
+        frames,
+        names,
+        metric or [],
+        averaging,
+        published or [],
+        allow_mixed=allow_mixed,
+        headline=() if metric else headline,
     ):
         _show(text)
 

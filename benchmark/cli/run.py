@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 from uuid import uuid4
@@ -11,12 +12,15 @@ import typer
 
 from benchmark.cli import FAILED
 from benchmark.cli.options import CodecOptions, DataDir, codec_options
-from benchmark.errors import UsageError
+from benchmark.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
     from benchmark.arrays import Image
     from benchmark.codecs.container import Container
     from benchmark.runs.cluster import ClusterExecutor
+    from benchmark.runs.runner import Codecs
+    from benchmark.runs.suite import Suite, Task
+    from benchmark.runs.survey import Question
     from benchmark.runs.workers import LocalExecutor
 
 run_app = typer.Typer(help="Measure the codecs of a suite.", no_args_is_help=True)
@@ -62,10 +66,39 @@ def suite(
     strict: Annotated[
         bool, typer.Option(help="Fail, instead of skipping, if a codec is not available.")
     ] = False,
+    no_code: Annotated[
+        bool,
+        typer.Option(
+            "--no-code", help="Refuse a suite that names code to run: a file.py:Class, a command, a factory."
+        ),
+    ] = False,
     allow_partial: Annotated[
         bool, typer.Option(help="Run even if images of the dataset are missing.")
     ] = False,
-    scheduler: Annotated[str | None, typer.Option(help="Run on a Dask cluster: tcp://HOST:8786.")] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="Memory limit in GiB of an evaluation's process, and of each program it starts."
+        ),
+    ] = None,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Show the results even if nothing was left to measure.")
+    ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Run the networks of codecs there: cpu, or cuda; an option of each codec."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Run on a Dask cluster, tcp://HOST:8786, or on one started here, local:N."),
+    ] = None,
+    ship_data: Annotated[
+        bool, typer.Option(help="Send images to the workers of --scheduler, which need not have the files.")
+    ] = False,
+    patience: Annotated[
+        float,
+        typer.Option(min=1, help="Seconds to wait for the --scheduler, or its workers, if they are lost."),
+    ] = 300.0,
 ) -> None:
     """Run a suite, skipping completed evaluations.
 
@@ -76,20 +109,25 @@ def suite(
     from benchmark.cli import display
     from benchmark.cli.progress import RunProgress
     from benchmark.data.find import find_dataset
+    from benchmark.devices import fault
     from benchmark.results.plan import write_plan
     from benchmark.results.store import Store, set_aside
     from benchmark.runs import runner
     from benchmark.runs.evaluate import RunContext
-    from benchmark.runs.signals import Signalled, ending_as_by_ctrl_c
+    from benchmark.runs.signals import ending_as_by_ctrl_c
     from benchmark.runs.suite import load_suite, select_images, suite_file
 
-    if scheduler and timeout:
+    if ship_data and (keep or not scheduler):
         raise UsageError(
-            "--timeout does not go with --scheduler: Dask cannot stop an evaluation that has begun"
+            "--ship-data goes with --scheduler, and not with --keep: workers then see no results folder"
         )
-    whole = load_suite(name)
-    chosen = whole.only(codec or [])
     folder_of_suite = suite_file(name).parent
+    whole = load_suite(name, code=not no_code)
+    if device is not None:
+        if reason := fault(device):
+            raise UsageError(f"--device {device} cannot be used here: {reason}")
+        whole = whole.on_device(device, folder_of_suite)
+    chosen = whole.only(codec or [])
     runner.check_metrics(chosen)
     codecs = runner.find_codecs(chosen, folder_of_suite)
     display.unavailable(codecs.unavailable, fatal=strict or bool(codec))
@@ -104,52 +142,91 @@ def suite(
     asked = select_images(chosen.tasks(dataset, folder_of_suite.resolve()), image or [])
     tasks = [task for task in asked if task.codec in codecs.versions]
     folder = out / chosen.name
+    run_id = uuid4().hex
+
+    def executor_of_run() -> LocalExecutor | ClusterExecutor:
+        if not scheduler:
+            return _here(jobs, timeout, memory)
+        from benchmark.runs.cluster import ClusterExecutor
+        from benchmark.runs.guard import Limits
+        from benchmark.runs.survey import equipment
+
+        question = _question(chosen, codecs, folder_of_suite, tasks, ship_data)
+        return ClusterExecutor(
+            scheduler,
+            question,
+            equipment(codecs, question.images),
+            Limits(1, timeout, _bytes(memory)),
+            run=run_id,
+            send=ship_data,
+            patience_seconds=patience,
+            left_out=display.left_out,
+        )
+
     some = bool(codec or image)
     if fresh and not some and (aside := set_aside(folder)):
         display.say(f"old results moved to {aside}")
+    with (
+        _told_how_to_resume(folder, fresh=fresh, some=some),
+        ending_as_by_ctrl_c(),
+        Store(folder) as store,
+        executor_of_run() as executor,
+    ):
+        for note in store.notes:
+            display.warn(f"{folder}: {note}")
+        write_plan(folder, whole.plan(dataset))
+        context = RunContext(run_id, executor.jobs, executor.threads, folder.resolve() if keep else None)
+        with RunProgress(executor.jobs) as progress:
+            outcome = runner.run(
+                tasks,
+                codecs.versions,
+                store,
+                executor=executor,
+                context=context,
+                fresh=fresh and some,
+                progress=progress,
+            )
+    display.summary(folder, chosen, outcome, codecs, asked=summary)
+    if outcome.failed:
+        raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _told_how_to_resume(folder: Path, *, fresh: bool, some: bool) -> Iterator[None]:
+    """Tell where the results are if the block ends early: by Ctrl-C, a signal, or a fault of the machines."""
+    from benchmark.cli import display
+    from benchmark.runs.signals import Signalled
+
+    again = "rerun to resume"
+    if fresh:
+        again = "rerun to measure these rows again" if some else "rerun without --fresh to resume"
     try:
-        with (
-            ending_as_by_ctrl_c(),
-            Store(folder) as store,
-            _executor(scheduler, jobs, timeout) as executor,
-        ):
-            for note in store.notes:
-                display.warn(f"{folder}: {note}")
-            write_plan(folder, whole.plan(dataset))
-            context = RunContext(uuid4().hex, executor.jobs, executor.threads, folder if keep else None)
-            with RunProgress(executor.jobs) as progress:
-                outcome = runner.run(
-                    tasks,
-                    codecs.versions,
-                    store,
-                    executor=executor,
-                    context=context,
-                    fresh=fresh and some,
-                    progress=progress,
-                )
-    except KeyboardInterrupt as end:
-        again = "rerun to resume"
-        if fresh:
-            again = "rerun to measure these rows again" if some else "rerun without --fresh to resume"
+        yield
+    except (KeyboardInterrupt, MachineError) as end:
         display.warn(f"results so far are in {folder}; {again}")
         if isinstance(end, Signalled):
             typer.echo(f"bench: stopped by {end.signal.name}", err=True)
             raise typer.Exit(128 + end.signal) from end
         raise
-    display.summary(folder, chosen, outcome, codecs)
-    if outcome.failed:
-        raise typer.Exit(FAILED)
 
 
-def _executor(scheduler: str | None, jobs: int, timeout: float | None) -> LocalExecutor | ClusterExecutor:
-    if scheduler:
-        from benchmark.runs.cluster import ClusterExecutor
-
-        return ClusterExecutor(scheduler)
+def _here(jobs: int, timeout: float | None, memory: float | None) -> LocalExecutor:
     from benchmark.environment import cores
     from benchmark.runs.workers import LocalExecutor
 
-    return LocalExecutor(jobs, max(1, cores() // jobs), timeout)
+    return LocalExecutor(jobs, max(1, cores() // jobs), timeout, memory_bytes=_bytes(memory))
+
+
+def _bytes(gib: float | None) -> int | None:
+    return None if gib is None else round(gib * 2**30)
+
+
+def _question(suite: Suite, codecs: Codecs, folder: Path, tasks: Sequence[Task], send: bool) -> Question:
+    """Return what the workers of a cluster are asked to have."""
+    from benchmark.runs.survey import Question
+
+    images = {} if send else {task.image_path: task.image_sha256 for task in tasks}
+    return Question(suite.only(list(codecs.versions)), folder.resolve(), tuple(images.items()))
 
 
 def encode(

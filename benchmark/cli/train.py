@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from benchmark.training.data import Split
+    from benchmark.training.sources import Source
 
 Data = Annotated[Path, typer.Option("--data", help="A folder of photographs; never one of the test sets.")]
 Out = Annotated[Path, typer.Option("--out", help="The training's folder; rerun to resume from it.")]
@@ -51,12 +52,11 @@ def train(
     from benchmark.cli import display
     from benchmark.training.export import check_destination
     from benchmark.training.recipe import TrainRecipe, load_recipe
-    from benchmark.training.sources import open_source
     from benchmark.training.train import train as run_training
 
     settle(device, threads)
     loaded = load_recipe(TrainRecipe, recipe, lmbda=lmbda, steps=steps, proxy=proxy)
-    start = open_source(from_, from_lmbda) if from_ else None
+    start = opened(from_, from_lmbda) if from_ else None
     if weights is not None:
         check_destination(weights, variant, None)
     with display.TrainingProgress() as progress:
@@ -96,12 +96,11 @@ def finetune(
     from benchmark.training.finetune import base_variant
     from benchmark.training.finetune import finetune as run_finetuning
     from benchmark.training.recipe import FinetuneRecipe, load_recipe
-    from benchmark.training.sources import open_source
 
     settle(device, threads)
     if (weights is None) != (variant is None):
         raise UsageError("--weights and --variant go together: a folder, and the name of the model in it")
-    start = open_source(from_, from_lmbda)
+    start = opened(from_, from_lmbda)
     loaded = load_recipe(
         FinetuneRecipe, recipe, {"lmbda": start.lmbda}, quantizer=quantizer, parts=parts, steps=steps
     )
@@ -184,10 +183,32 @@ def import_model(
 
     Codecs can then use it, and calibration and finetuning start from it.
     """
+    from benchmark.cli import display
+    from benchmark.learned.model import CodingModel
     from benchmark.training.export import export
+
+    start = opened(source, from_lmbda)
+    print(f"weights: {export(start, weights, variant)}")
+    if not CodingModel(start.network(), start.sha256).portable:
+        display.warn(
+            f"{variant} is not portable: its entropy networks have layers without exact arithmetic, so its "
+            f"streams may be refused on another machine"
+        )
+
+
+def opened(name: str, lmbda: float | None) -> Source:
+    """Open a model to start from, and warn where its weights speak against the lmbda that it is given."""
+    from benchmark.cli import display
+    from benchmark.training.slope import differs, estimated_lmbda
     from benchmark.training.sources import open_source
 
-    print(f"weights: {export(open_source(source, from_lmbda), weights, variant)}")
+    source = open_source(name, lmbda)
+    if source.foreign and differs(seems := estimated_lmbda(source.network()), source.lmbda):
+        display.warn(
+            f"{name} behaves as if trained for lmbda {seems:.2g}, not {source.lmbda:g} (in bits + lmbda * "
+            f"255^2 * MSE): check --from-lmbda, at which it would be calibrated and finetuned"
+        )
+    return source
 
 
 def settle(device: str, threads: int | None) -> None:

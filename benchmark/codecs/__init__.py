@@ -17,7 +17,7 @@ from benchmark.errors import CodecUnavailableError, NeedsOptionsError, UsageErro
 from benchmark.registry import Registry, load_target, names_file, target_sha256
 from benchmark.torchvision_stub import with_compressai_importable
 
-__all__ = ["CODECS", "CodecEntry", "codec_entry", "make_codec"]
+__all__ = ["CODECS", "CodecEntry", "codec_entry", "make_codec", "takes_option"]
 
 _BUILTIN = {
     "null": "benchmark.codecs.null:NULL",
@@ -117,6 +117,22 @@ def make_codec(name: str, options: Mapping[str, Any] | None = None, folder: Path
     if mistyped:
         raise UsageError(mistyped)
     return codec
+
+
+def takes_option(name: str, option: str, folder: Path = Path()) -> bool:
+    """Whether the codec `name` has an option of that name; not of files of users, whose code says it itself.
+
+    Raises UsageError for an unknown name.
+    """
+    entry = codec_entry(name, folder)
+    if names_file(entry.target):
+        return False
+    with_compressai_importable()
+    try:
+        factory = cast(Callable[..., Codec], load_target(entry.target))
+    except (ImportError, AttributeError, ValueError):
+        return False
+    return option in inspect.signature(factory).parameters
 
 
 def _mistyped(name: str, factory: Callable[..., Codec], options: Mapping[str, Any]) -> str:

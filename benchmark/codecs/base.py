@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmark.arrays import Image
 from benchmark.errors import PointError
+from benchmark.operations import Operations
 
 __all__ = [
     "Codec",
@@ -70,6 +71,13 @@ class Codec(ABC):
 
     def prepare(self, point: float) -> None:  # noqa: B027 (a hook: most codecs have nothing to prepare)
         """Do what must not be timed: load weights, compile kernels. Called before `encode` and `decode`."""
+
+    def operations(self, point: float) -> Operations | None:
+        """Return the multiply-accumulates of the codec's networks at `point`; None for one without networks.
+
+        Takes as long as coding a small image; never called on the clock.
+        """
+        return None
 
     @abstractmethod
     def encode(self, image: Image, point: float) -> bytes:

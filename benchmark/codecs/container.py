@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmark.arrays import Image
 from benchmark.codecs import codec_entry, make_codec
+from benchmark.codecs.process import most_file_bytes
 from benchmark.errors import BitstreamError, UsageError
 from benchmark.files import write_atomically
 from benchmark.registry import names_file
@@ -111,8 +112,13 @@ def _check_trusted(held: Container, codec_name: str | None, options: Mapping[str
 
 
 def read_file(path: Path) -> bytes:
-    """Return the bytes of a file. Raises UsageError, naming it, if it cannot be read."""
+    """Return the bytes of a file. Raises UsageError, naming it, if it cannot be read, or is too large."""
     try:
+        if (size := path.stat().st_size) > most_file_bytes():
+            raise UsageError(
+                f"{path}: has {size:,} bytes, more than the {most_file_bytes():,} of any stream; "
+                "set BENCH_MAX_PIXELS higher if it is meant to be that large"
+            )
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmark.data.dataset import ImageRef, cache_folder
 from benchmark.data.manifests import Expected, Manifest, read_trusted, write_trusted
 from benchmark.errors import DatasetError, ImageError
-from benchmark.images import decode_image, quiet
+from benchmark.images import check_file_size, decode_image, quiet
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,12 @@ def _record(name: str) -> Path:
 def _check(path: Path, expected: Expected, trusted: str | None) -> tuple[str, str | None]:
     """Return the file's sha256 and what is wrong with it, if anything is."""
     try:
+        check_file_size(path.stat().st_size)
         data = path.read_bytes()
     except OSError as error:
         return "", f"cannot be read: {error.strerror}"
+    except ImageError as error:
+        return "", str(error)
     sha256 = hashlib.sha256(data).hexdigest()
     wanted = expected.sha256 or trusted
     if wanted is None:

@@ -17,6 +17,7 @@ from benchmark.registry import Registry
 _IMAGE = re.compile(
     r"(?P<sha256>[0-9a-f]{64}|-)  (?P<name>[^/\\]+)  (?P<width>[1-9]\d*)x(?P<height>[1-9]\d*)"
 )
+_BESIDE_PIXELS = 1 << 20
 _HEADER = re.compile(r"# (?P<key>[a-z]+): (?P<value>\S.*)")
 
 
@@ -28,6 +29,11 @@ class Expected:
     width: int
     height: int
     sha256: str | None
+
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes its file can have: four samples of 16 bits a pixel, and what is said beside them."""
+        return 8 * self.width * self.height + _BESIDE_PIXELS
 
 
 @dataclass(frozen=True)

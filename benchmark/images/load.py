@@ -72,12 +72,23 @@ def read_bytes(path: Path) -> bytes:
         if not path.is_file():
             reason = "a link that leads nowhere" if path.is_symlink() else "no such file"
             raise ImageError("no regular file" if path.exists() else reason)
+        check_file_size(path.stat().st_size)
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror}") from error
     if not data:
         raise ImageError("the file is empty (0 bytes); fetch or export it again")
     return data
+
+
+def check_file_size(size: int) -> None:
+    """Raise ImageError for more bytes than 16 for each pixel of the largest image (`pixel_limit`)."""
+    most = 16 * pixel_limit() + (1 << 20)
+    if size > most:
+        raise ImageError(
+            f"the file has {size:,} bytes, more than the {most:,} of any image that is read; "
+            "set BENCH_MAX_PIXELS higher if it is meant to be that large"
+        )
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark import devices
 from benchmark.arrays import Image
 from benchmark.codecs.base import Codec, located, note
 from benchmark.errors import BitstreamError, CodecUnavailableError, PointError, UsageError, WeightsError
@@ -22,6 +23,7 @@ from benchmark.learned.weights import (
     weights_folder,
     within,
 )
+from benchmark.operations import Operations
 
 if TYPE_CHECKING:
     from benchmark.learned.model import CodingModel
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 _WARM_UP_SIDE = 64
 MOST_REFINEMENT = 100_000
+_OF_ONE_MACHINE = (
+    "; or another machine wrote it: this model's entropy networks have layers without exact arithmetic"
+)
 
 
 class LearnedCodec(Codec):
@@ -37,16 +42,25 @@ class LearnedCodec(Codec):
     `weights` is the folder to load from; by default BENCH_WEIGHTS_DIR, else what the package ships. Models
     are loaded once a process. `refine` is the number of steps in which the encoder refines the latents of
     each image (see `learned.refine`): the decoder is the same, encoding takes as long as as many steps of
-    training on the image.
+    training on the image. Analysis and synthesis run on `device`, all else on the processor: the latents that
+    a stream decodes to are the same on every device, the last bit of a pixel may not be.
     """
 
     def __init__(
-        self, name: str, variant: str, quantizer: str, weights: str | Path | None = None, refine: int = 0
+        self,
+        name: str,
+        variant: str,
+        quantizer: str,
+        weights: str | Path | None = None,
+        refine: int = 0,
+        *,
+        device: str = devices.CPU,
     ) -> None:
         if not (isinstance(refine, int) and 0 <= refine <= MOST_REFINEMENT):
             raise UsageError(f"{name}: refine = {refine!r}; give a number of steps, 0 to {MOST_REFINEMENT}")
         self.name = name
         self._refine = refine
+        self._device = device
         self._variant = variant
         self._quantizer = quantizer
         self._weights = located(str(weights)) if weights is not None else None
@@ -58,7 +72,8 @@ class LearnedCodec(Codec):
     def version(self) -> str:
         """Return the format's version, and of each model identity and calibrated settings of the quantizer.
 
-        New weights or settings are a new version, so that no row of the old ones is taken for theirs.
+        New weights or settings are a new version, so that no row of the old ones is taken for theirs; so is
+        another device.
         """
         return self._version_of(self._entries())
 
@@ -72,7 +87,12 @@ class LearnedCodec(Codec):
             f"{entry.rates}:{entry.model_id.hex()}{entry.settings_of(self._quantizer)}" for entry in entries
         )
         refined = f", refined in {self._refine} steps" if self._refine else ""
-        return f"format {entries[0].format}, {self._quantizer}{refined}, models {models}"
+        if reason := devices.fault(self._device):
+            raise CodecUnavailableError(
+                f'{self.name}: device {self._device!r} cannot be used: {reason}; give device = "cpu"'
+            )
+        made = refined + devices.on_device(self._device)
+        return f"format {entries[0].format}, {self._quantizer}{made}, models {models}"
 
     def check_point(self, point: float) -> None:
         """Raise PointError unless `point` is a lambda with weights, CodecUnavailableError if none has any."""
@@ -89,6 +109,11 @@ class LearnedCodec(Codec):
         image = np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE, 3), np.uint8)
         self.decode(self._encode(image, point, min(1, self._refine)))
 
+    def operations(self, point: float) -> Operations:
+        """Return the multiply-accumulates of the networks at `point`, without those of refining."""
+        self.check_point(point)
+        return self._load(point)[0].operations()
+
     def encode(self, image: Image, point: float) -> bytes:
         """Return the bitstream; notes `entropy_bits`, the information content of its two streams."""
         return self._encode(image, point, self._refine)
@@ -104,6 +129,8 @@ class LearnedCodec(Codec):
         refinement = Refinement(refine, point) if refine else None
         encoded = model.encode(image, self._quantizer, settings, refinement)
         note(entropy_bits=encoded.entropy_bits)
+        if not model.portable:
+            note(portable=False)
         return bitstream.pack(encoded.container)
 
     def decode(self, bitstream_: bytes) -> Image:
@@ -128,7 +155,10 @@ class LearnedCodec(Codec):
         if not entry.serves(lmbda):
             raise BitstreamError(f"the stream is of lmbda {lmbda:g}; its model serves {entry.rates}")
         model, _ = self._load(lmbda)
-        return model.decode(container)
+        try:
+            return model.decode(container)
+        except BitstreamError as error:
+            raise error if model.portable else BitstreamError(f"{error}{_OF_ONE_MACHINE}") from error
 
     def highest(self) -> CodingModel:
         """Return the model of the highest rate."""
@@ -138,7 +168,7 @@ class LearnedCodec(Codec):
 
     def _load(self, lmbda: float) -> tuple[CodingModel, Mapping[str, CalibratedSettings]]:
         entry = next(entry for entry in self._entries() if entry.serves(lmbda))
-        return _load(self._variant, lmbda, self._folder, entry)
+        return _load(self._variant, lmbda, self._folder, entry, self._device)
 
     def _points(self) -> tuple[float, ...]:
         points = available(self._variant, self._folder)
@@ -205,7 +235,7 @@ def _entries(variant: str, folder: Path, manifest_changed: int) -> tuple[_Entry,
 
 @lru_cache(maxsize=8)
 def _load(
-    variant: str, lmbda: float, folder: Path, entry: _Entry
+    variant: str, lmbda: float, folder: Path, entry: _Entry, device: str
 ) -> tuple[CodingModel, Mapping[str, CalibratedSettings]]:
     """Return the model, ready for coding, and its calibrated settings by quantizer.
 
@@ -214,4 +244,4 @@ def _load(
     from benchmark.learned.model import CodingModel
 
     network, info = load_model(variant, lmbda, folder)
-    return CodingModel(network, info.sha256), info.settings
+    return CodingModel(network, info.sha256, device), info.settings

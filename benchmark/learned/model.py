@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from benchmark import devices
 from benchmark.arrays import F32, F64, I32, U8, Image
-from benchmark.errors import BitstreamError
+from benchmark.errors import BitstreamError, NotExactError
 from benchmark.learned.architectures.base import Architecture, ExactPrior, Step
-from benchmark.learned.architectures.transforms import Transforms
+from benchmark.learned.architectures.float_prior import FloatPrior
+from benchmark.learned.architectures.transforms import Transforms, WholeImage
 from benchmark.learned.coding.bitstream import (
     MODEL_ID_BYTES,
     CodedImage,
@@ -24,6 +29,8 @@ from benchmark.learned.coding.indices import index_coder
 from benchmark.learned.quantizers import get_quantizer
 from benchmark.learned.quantizers.base import Quantizer, QuantizerSettings
 from benchmark.learned.refine import Refinement, refine
+from benchmark.operations import SIDE, Operations, count
+from benchmark.stopwatch import ENTROPY_CODER, NETWORK, QUANTIZER, phase
 
 
 @dataclass(frozen=True)
@@ -38,22 +45,35 @@ class Encoded:
 class CodingModel:
     """A network made ready for coding; all that does not depend on the image is computed once, on first use.
 
-    identity: sha256 of the weights, hexadecimal; streams carry its first 4 bytes.
+    identity: sha256 of the weights, hexadecimal; streams carry its first 4 bytes. Analysis and synthesis run
+    on `device`; the prior, whose numbers must be the same on every machine, and the coder on the processor.
     """
 
-    def __init__(self, network: Architecture, identity: str) -> None:
+    def __init__(self, network: Architecture, identity: str, device: str = devices.CPU) -> None:
+        self._device = device
         self.model_id = bytes.fromhex(identity)[:MODEL_ID_BYTES]
         self._network = network.eval().requires_grad_(False)
 
     @cached_property
     def transforms(self) -> Transforms:
         """Analysis and synthesis."""
-        return self._network.transforms()
+        if self._device == devices.CPU:
+            return self._network.transforms()
+        there = devices.place(self._device)
+        return WholeImage(copy.deepcopy(self._network).to(there), there)
 
     @cached_property
     def prior(self) -> ExactPrior:
-        """Means and scales of the latents, in exact arithmetic."""
-        return self._network.exact_prior()
+        """Means and scales of the latents: in exact arithmetic, or the network's own where that has none."""
+        try:
+            return self._network.exact_prior()
+        except NotExactError:
+            return FloatPrior(self._network)
+
+    @property
+    def portable(self) -> bool:
+        """Whether every machine reads the streams; if not, those of another may be refused."""
+        return not isinstance(self.prior, FloatPrior)
 
     @cached_property
     def hyper_latents(self) -> HyperLatents | None:
@@ -73,7 +93,8 @@ class CodingModel:
         The step in use is `stored_float(settings.delta)`. Raises CodecError for latents that are not finite.
         """
         settings = QuantizerSettings(stored_float(settings.delta), settings.trellis_lambda)
-        y, z = self.transforms.analysis(self.pad(image))
+        with phase(NETWORK):
+            y, z = self.transforms.analysis(self.pad(image))
         hyper_stream, z_hat, bits = self.hyper_encode(z)
         header = Header(
             self.model_id, image.shape[1], image.shape[0], quantizer_name, settings.delta, self._network.lmbda
@@ -86,7 +107,9 @@ class CodingModel:
         indices, scales = self._quantize(latents, z_hat, quantizer, settings)
         coder = index_coder(quantizer, QuantizerSettings(settings.delta))
         bits += sum(map(coder.entropy_bits, indices, scales))
-        return Encoded(CodedImage(header, hyper_stream, coder.encode(indices, scales, seed)), bits)
+        with phase(ENTROPY_CODER):
+            latent_stream = coder.encode(indices, scales, seed)
+        return Encoded(CodedImage(header, hyper_stream, latent_stream), bits)
 
     def hyper_encode(self, z: Tensor | None) -> tuple[bytes, F64 | None, float]:
         """Return the stream of hyper-latents [1, N, ...], what it decodes to, and its information in bits."""
@@ -94,18 +117,23 @@ class CodingModel:
             return b"", None, 0.0
         symbols = self.hyper_latents.symbols(z)
         z_hat = self.hyper_latents.dequantize(symbols).reshape(z.shape[1:])
-        return self.hyper_latents.encode(symbols), z_hat, self.hyper_latents.entropy_bits(symbols)
+        with phase(ENTROPY_CODER):
+            stream = self.hyper_latents.encode(symbols)
+        return stream, z_hat, self.hyper_latents.entropy_bits(symbols)
 
     def _quantize(
         self, y: F32, z_hat: F64 | None, quantizer: Quantizer, settings: QuantizerSettings
     ) -> tuple[list[I32], list[U8]]:
         """Return indices and scale indices of each step, [channels, length]."""
-        params = self.prior(z_hat, y.shape[1], y.shape[2])
+        with phase(NETWORK):
+            params = self.prior(z_hat, y.shape[1], y.shape[2])
         y_hat = np.zeros(y.shape, np.float32)
         indices, scales = [], []
         for number, step in enumerate(self._network.steps):
-            mu, scale_index = params(number, y_hat)
-            indices.append(quantizer.quantize(step.gather(y) - mu, scale_index, settings))
+            with phase(NETWORK):
+                mu, scale_index = params(number, y_hat)
+            with phase(QUANTIZER):
+                indices.append(quantizer.quantize(step.gather(y) - mu, scale_index, settings))
             scales.append(scale_index)
             if number + 1 < len(self._network.steps):
                 step.scatter(quantizer.dequantize(indices[-1], scale_index, settings) + mu, y_hat)
@@ -117,7 +145,9 @@ class CodingModel:
         Nothing larger than the hyper-latents is made before the hyper-latent stream has proved sound, and no
         image before the latent stream has.
         """
-        image = self.transforms.synthesis(self.decode_latents(container))
+        latents = self.decode_latents(container)
+        with phase(NETWORK):
+            image = self.transforms.synthesis(latents)
         return np.ascontiguousarray(image[: container.header.height, : container.header.width])
 
     def decode_latents(self, container: CodedImage) -> F32:
@@ -128,12 +158,16 @@ class CodingModel:
         settings = QuantizerSettings(header.delta)
         coder = index_coder(quantizer, settings)
         z_hat = self.hyper_decode(container.hyper_stream, header.width, header.height)
-        params = self.prior(z_hat, rows, columns)
+        with phase(NETWORK):
+            params = self.prior(z_hat, rows, columns)
         y_hat = np.zeros((self._network.steps[-1].last, rows, columns), np.float32)
         reader = coder.read(container.latent_stream)
         for number, step in enumerate(self._network.steps):
-            mu, scale_index = params(number, y_hat)
-            values = quantizer.dequantize(reader.step(scale_index), scale_index, settings)
+            with phase(NETWORK):
+                mu, scale_index = params(number, y_hat)
+            with phase(ENTROPY_CODER):
+                symbols = reader.step(scale_index)
+            values = quantizer.dequantize(symbols, scale_index, settings)
             values += mu
             step.scatter(values, y_hat)
         reader.finish(latent_seed(header, container.hyper_stream))
@@ -152,8 +186,34 @@ class CodingModel:
             raise BitstreamError(
                 f"{len(stream)} bytes of hyper-latents are too few for the claimed {width}x{height} pixels"
             )
-        symbols = self.hyper_latents.decode(stream, rows * columns)
+        with phase(ENTROPY_CODER):
+            symbols = self.hyper_latents.decode(stream, rows * columns)
         return self.hyper_latents.dequantize(symbols).reshape(-1, rows, columns)
+
+    def operations(self) -> Operations:
+        """Return the multiply-accumulates of both directions, of the network as torch runs it in training.
+
+        What codes evaluates the prior at the positions of each step alone; this counts it everywhere.
+        """
+        network = self._network
+        x = torch.linspace(0, 1, 3 * SIDE * SIDE).view(1, 3, SIDE, SIDE)
+        with torch.no_grad():
+            y = network.analysis(x)
+            z = network.hyper_analysis(y)
+
+        def prior() -> None:
+            parameters = network.prior(z, y)
+            for step in range(len(network.steps)):
+                parameters.params(step, y)
+
+        encode: dict[str, Callable[[], object]] = {
+            "analysis": lambda: network.analysis(x),
+            "hyper-analysis": lambda: network.hyper_analysis(y),
+            "prior": prior,
+        }
+        decode: dict[str, Callable[[], object]] = {"prior": prior, "synthesis": lambda: network.synthesis(y)}
+        forward = [*encode.values(), decode["synthesis"]]
+        return count(network, encode, decode, lambda: [section() for section in forward])
 
     @property
     def steps(self) -> tuple[Step, ...]:

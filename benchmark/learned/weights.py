@@ -1,9 +1,10 @@
 """Trained weights as safetensors with a manifest: found, checked, loaded; nothing is ever unpickled.
 
-A weights folder holds `manifest.json` and `<variant>/<lmbda>.safetensors`. Tensors are float16 and computed
-with as float32. A variant whose file names a `base` holds differences: only the retrained tensors, each as
-retrained minus base. The metadata of every file is JSON: network, lmbda, variant, quantizer settings,
-provenance, sha256. Files and manifests that call the variant "arm", as they used to, are read as well.
+A weights folder holds `manifest.json` and `<variant>/<lmbda>.safetensors`. Tensors are float16, those of
+weights made elsewhere float32 where float16 would change them; all are computed with as float32. A variant
+whose file names a `base` holds differences: only the retrained tensors, each as retrained minus base. The
+metadata of every file is JSON: network, lmbda, variant, quantizer settings, provenance, sha256. Files and
+manifests that call the variant "arm", as they used to, are read as well.
 """
 
 from __future__ import annotations
@@ -197,8 +198,11 @@ def write_weights(
     provenance: Mapping[str, Any],
     base: tuple[str, float] | None = None,
     lmbda_range: tuple[float, float] | None = None,
+    exact: bool = False,
 ) -> Path:
     """Write `state` as float16 to `folder`/`variant`/`lmbda`.safetensors and enter it in the manifest.
+
+    Where `exact`, tensors that float16 would change are written as float32.
 
     `base` is the (variant, lmbda) of a whole model in the same folder: then only tensors that differ from it
     are kept, as differences. Processes that write to one folder wait for each other. Raises WeightsError if
@@ -206,6 +210,8 @@ def write_weights(
     differences from what would be overwritten; OSError if the file cannot be written.
     """
     from safetensors.torch import save
+
+    from benchmark.learned.precision import exactly, to_half
 
     base_file = _find_entry(folder, *base)["file"] if base else None
     base_state: dict[str, Tensor] = {}
@@ -215,7 +221,7 @@ def write_weights(
             raise WeightsError(
                 f"{folder / base_file} holds differences itself; the base must be {base_info.base}"
             )
-    tensors = _to_half(state, base_state)
+    tensors = exactly(state) if exact else to_half(state, base_state)
     values = {name: tensor.float() for name, tensor in tensors.items()}
     loaded = {**base_state, **{n: base_state[n] + v if n in base_state else v for n, v in values.items()}}
     metadata: dict[str, Any] = {
@@ -323,24 +329,6 @@ def _add_to_base(path: Path, differences: dict[str, Tensor], base: Path) -> dict
             raise WeightsError(f"{path}: {name} does not fit the base {base}")
         state[name] = state[name] + difference
     return state
-
-
-def _to_half(state: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    import torch
-
-    tensors = {}
-    for name, tensor in state.items():
-        value = tensor.detach().float().cpu()
-        if name in base:
-            value = value - base[name]
-            if not bool(value.any()):
-                continue
-        tensors[name] = value.to(torch.float16).contiguous()
-        if not bool(torch.isfinite(tensors[name]).all()):
-            raise WeightsError(
-                f"{name} has values beyond float16's range (largest {float(value.abs().max()):g})"
-            )
-    return tensors
 
 
 def _info_from(metadata: dict[str, Any]) -> ModelInfo:

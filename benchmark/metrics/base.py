@@ -73,6 +73,11 @@ class Metric:
     """How values are compared; None: as they are, or where lower is better, with the sign turned."""
     has_mse: bool = False
     """Whether a value is 10 log10(constant / MSE), so that the MSE may be averaged instead of it."""
+    in_steps: bool = False
+    """Whether a value is a share of things found in the source: it falls in steps, and there may be none.
+
+    1 is then no sign of a lossless picture, and `identical` not given.
+    """
     in_figures: bool = False
     """Whether it is plotted, judged by the gate and compared with every anchor, unless others are named."""
     check: Callable[[], None] = _usable

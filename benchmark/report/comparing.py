@@ -14,6 +14,7 @@ from benchmark.analysis.status import MIXED
 from benchmark.errors import AnalysisError
 from benchmark.metrics import METRICS, shown
 from benchmark.report import captions
+from benchmark.report.headline import of_comparisons
 from benchmark.report.published import Beside, anchors, published_curves
 
 if TYPE_CHECKING:
@@ -28,8 +29,11 @@ def compare_text(
     published: Sequence[str] = (),
     *,
     allow_mixed: bool = False,
+    headline: Sequence[str] = (),
 ) -> Iterator[Table | str]:
     """Yield tables and lines that compare codec `names[0]` with `names[1]`.
+
+    `headline` are metrics whose mean BD-rate is given too, where all were measured.
 
     The second frame, if there is one, is where the second codec is taken from. The second name may be that
     of a published curve, a file of one, or the label of one in the files `published`. Raises AnalysisError
@@ -59,6 +63,9 @@ def compare_text(
             yield "  BD-rate should not be used here, as noted: compare point by point."
         if found.images and not allow_mixed and MIXED.intersection(found.statuses):
             yield "  --allow-mixed gives figures all the same."
+    if headline and set(headline) <= set(measured) and not curves:
+        options = {"averaging": averaging, "anchor_frame": anchor_frame, "allow_mixed": allow_mixed}
+        yield of_comparisons([compare_codecs(frame, codec, anchor, m, **options) for m in headline])  # type: ignore[arg-type]
     if not chosen:
         raise AnalysisError(f"the results have values of no metric; known: {', '.join(METRICS.names())}")
 

@@ -12,7 +12,7 @@ import pandas as pd
 from benchmark.errors import BenchError, StoreError
 from benchmark.report.summary import Summary, columns, is_partial, summarize
 from benchmark.results.plan import Plan, read_plan
-from benchmark.runs.suite import CodecSpec, load_suite, parse_suite
+from benchmark.runs.suite import CodecSpec, load_suite, read_suite
 
 REFERENCE = "reference"
 """The folder of the results of record, below that of all results."""
@@ -30,6 +30,11 @@ class Asked:
     titles: Mapping[str, str] = field(default_factory=dict)
     """What figures call codecs, where the suite says it."""
 
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Metrics whose mean BD-rate the suite quotes, as the plan beside the results says."""
+        return self.plan.headline if self.plan else ()
+
     @cached_property
     def known(self) -> tuple[str, ...]:
         """Return every codec that has rows, selected or not. Raises StoreError."""
@@ -44,7 +49,7 @@ def find(named: str, results: Path = Path("results")) -> Asked:
     Raises StoreError if there are none, SuiteError for a suite file that is wrong.
     """
     given = Path(named)
-    suite = parse_suite(given).name if given.suffix == ".toml" and given.is_file() else named
+    suite = read_suite(given).name if given.suffix == ".toml" and given.is_file() else named
     folder = results / suite
     if not folder.is_dir() and suite == named:
         folder = given
@@ -144,4 +149,5 @@ def summarize_suite(
         allow_mixed=allow_mixed,
         all_anchors=all_anchors,
         with_savings=with_savings,
+        headline=asked.headline,
     )

@@ -14,7 +14,7 @@ SECONDS = ("encode_seconds", "decode_seconds")
 
 @dataclass(frozen=True)
 class Spread:
-    """Seconds per megapixel over a codec's rows: median and quartiles.
+    """A figure over a codec's rows, seconds per megapixel for instance: median and quartiles.
 
     Not the mean: one row in which the machine was busy with something else would carry it away.
     """

@@ -15,6 +15,7 @@ from benchmark.analysis.intervals import RESAMPLES
 from benchmark.analysis.shared import Shared
 from benchmark.errors import AnalysisError, did_you_mean
 from benchmark.metrics import METRICS, shown
+from benchmark.report.costs import Cost, costs
 from benchmark.report.looks import looks
 from benchmark.report.presentation import Presentation
 from benchmark.report.provenance import Provenance, provenance
@@ -51,6 +52,8 @@ class Summary:
     comparisons: Mapping[str, Mapping[str, Mapping[str, Comparison]]]
     savings: Mapping[str, Mapping[str, Mapping[str, Savings]]]
     speeds: Mapping[str, Speed]
+    costs: Mapping[str, Cost]
+    """What the networks of codecs take, of those whose rows say it."""
     failures: pd.DataFrame
     provenance: Provenance
     images: int
@@ -58,6 +61,8 @@ class Summary:
     grids: Mapping[str, Mapping[str, CodecGrid]]
     rows: pd.DataFrame
     """The rows all this was made of, without the columns that no figure needs (see `light`)."""
+    headline: tuple[str, ...] = ()
+    """Metrics whose mean BD-rate is quoted, where the suite says it (see `report.headline`)."""
     presentation: Presentation = field(default_factory=Presentation)
     """What the user asked figures to look like."""
 
@@ -120,6 +125,7 @@ def summarize(
     all_anchors: bool = True,
     with_savings: bool = True,
     allow_mixed: bool = False,
+    headline: Sequence[str] = (),
 ) -> Summary:
     """Gather everything that a report shows of the results in `frame` (one dataset, Record's columns).
 
@@ -173,12 +179,14 @@ def summarize(
         comparisons={m: found.comparisons for m, found in by_metric.items()},
         savings={m: found.savings for m, found in by_metric.items()},
         speeds=speeds(good),
+        costs=costs(good),
         failures=_failures(frame),
         provenance=provenance(frame),
         images=images,
         dataset_size=max(int(frame["dataset_size"].max()), images),
         grids={m: found.grids for m, found in by_metric.items()},
         rows=frame,
+        headline=tuple(headline),
     )
 
 
@@ -256,7 +264,7 @@ _WORDS = (
 _NUMBERS = (
     "dataset_size", "point", "width", "height", "bpp", "encode_seconds", "decode_seconds", "jobs", "threads",
 )  # fmt: skip
-_TEXTS = ("error", "started_at")
+_TEXTS = ("error", "started_at", "extra")
 
 
 def is_partial(frame: pd.DataFrame) -> bool:

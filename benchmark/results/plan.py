@@ -31,6 +31,8 @@ class Plan:
     """Where the images of the dataset folder:PATH lay; None for other datasets."""
     titles: dict[str, str] = field(default_factory=dict)
     """What figures call codecs, by label, where the suite says it."""
+    headline: tuple[str, ...] = ()
+    """Metrics whose mean BD-rate reports quote, where the suite says it."""
 
     def select(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of `frame`, with the columns dataset, codec, point and image, that are planned."""
@@ -63,6 +65,7 @@ def write_plan(folder: Path, plan: Plan) -> None:
         "images": plan.images,
         "folder": None if plan.folder is None else str(plan.folder),
         **({"titles": plan.titles} if plan.titles else {}),
+        **({"headline": plan.headline} if plan.headline else {}),
     }
     try:
         write_atomically(folder / PLAN, (json.dumps(content, indent=1) + "\n").encode())
@@ -81,6 +84,7 @@ def read_plan(folder: Path) -> Plan | None:
             images=None if plan["images"] is None else tuple(plan["images"]),
             folder=None if plan["folder"] is None else Path(plan["folder"]),
             titles={str(label): str(title) for label, title in plan.get("titles", {}).items()},
+            headline=tuple(map(str, plan.get("headline", ()))),
         )
     except (FileNotFoundError, NotADirectoryError):
         return None

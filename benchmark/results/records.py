@@ -261,12 +261,20 @@ def slot(row: Asked) -> Slot:
 def same_identity(one: Sequence[Any], other: Sequence[Any]) -> bool:
     """Whether two rows, given by their IDENTITY, are of one codec, options and version, image and crop.
 
-    Which metrics were measured, and their versions, make no other row of it.
+    A rate that was searched for is not the operating point of that number. Which metrics were measured, and
+    their versions, make no other row of it.
     """
-    return one[:-1] == other[:-1] and recorded_crop(one[-1]) == recorded_crop(other[-1])
+    made = [(recorded_crop(row[-1]), recorded_search(row[-1])) for row in (one, other)]
+    return one[:-1] == other[:-1] and made[0] == made[1]
 
 
 def recorded_crop(protocol: str) -> int | None:
     """Return the side of the centre crop that a row's protocol names; None for whole images."""
     crop: int | None = json.loads(protocol or "{}").get("crop")
     return crop
+
+
+def recorded_search(protocol: str) -> str | None:
+    """Return of what the row's point is the target that was searched, "bpp"; None for a codec's own point."""
+    wanted: str | None = json.loads(protocol or "{}").get("searched")
+    return wanted

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from benchmark.errors import LockedError, StoreError
+from benchmark.errors import DiskError, LockedError, StoreError
 from benchmark.files import locked
 from benchmark.results.journal import JOURNAL, begin_journal, is_at, read_journal, rescue
 from benchmark.results.records import IDENTITY, KEPT, SCHEMA_VERSION, SLOT, Record, same_identity
@@ -88,8 +88,8 @@ class Store:
         except OSError as failure:
             # The journal still holds every row: the next run, or a reader, merges it.
             if error is None:
-                raise StoreError(
-                    f"{self.folder / TABLE}: cannot be written ({failure.strerror})"
+                raise DiskError(
+                    f"{self.folder / TABLE}: cannot be written ({failure.strerror}); the journal has its rows"
                 ) from failure
         finally:
             self._release()
@@ -111,8 +111,8 @@ class Store:
     def append(self, records: Iterable[Record]) -> None:
         """Put records on disk, to stay.
 
-        Raises StoreError if they cannot be written, or if the folder is no longer what this run has open: the
-        message then says where its rows are.
+        Raises DiskError if they cannot be written, StoreError if the folder is no longer what this run has
+        open: the message then says where its rows are.
         """
         if self._journal is None:
             raise StoreError(f"{self.folder}: the store is not open")
@@ -123,7 +123,9 @@ class Store:
             os.fsync(self._journal.fileno())
             self._check_place()
         except OSError as error:
-            raise StoreError(f"{self.folder / JOURNAL}: cannot be written: {error.strerror}") from error
+            raise DiskError(
+                f"{self.folder / JOURNAL}: cannot be written: {error.strerror}; rows before are on disk"
+            ) from error
 
     def compact(self) -> None:
         """Merge the journal into results.parquet. Raises OSError, and StoreError as `append` does."""

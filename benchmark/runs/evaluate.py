@@ -18,14 +18,18 @@ from benchmark import environment
 from benchmark.arrays import Image
 from benchmark.codecs import make_codec
 from benchmark.codecs.base import Codec, Facts, collect_facts, note
+from benchmark.devices import CPU
 from benchmark.errors import BenchError, CodecError, CodecTimeoutError, DatasetError
 from benchmark.files import file_name, printable, write_atomically
 from benchmark.images import LoadedImage, centre_crop, load_image, save_png
 from benchmark.metrics import METRICS
 from benchmark.metrics.measure import measure
+from benchmark.operations import FACT, Operations
 from benchmark.results.records import KEPT, Asked, Record, Status
+from benchmark.runs.disk import check_disk
 from benchmark.runs.state import state_put_back
 from benchmark.runs.suite import Task
+from benchmark.runs.target import Probe, near_rate
 from benchmark.runs.workers import Stopped, start_clock
 
 WARM_UP_PIXELS = 64
@@ -49,7 +53,10 @@ class RunContext:
 
 
 def evaluate(task: Task, context: RunContext) -> Record:
-    """Do one evaluation. Raises nothing for what codec or image did: the row then says why it failed."""
+    """Do one evaluation. Raises nothing for what codec or image did: the row then says why it failed.
+
+    Raises MachineError where the disk is full: that says nothing of either.
+    """
     row = task_columns(task, context)
     try:
         loaded = _image(task.image_path, task.image_sha256, task.crop)
@@ -64,7 +71,19 @@ def evaluate(task: Task, context: RunContext) -> Record:
     except Stopped:
         raise
     except BaseException as error:  # whatever a codec raises costs one row and not the run
+        check_disk(error)
         return _failed(row, {**facts, "traceback": _traceback(error)}, error)
+
+
+def failed_row(task: Task, context: RunContext, error: BaseException) -> Record:
+    """Return the row of an evaluation whose time ran out, or whose process died."""
+    row = task_columns(task, context)
+    if isinstance(error, TimeoutError):
+        return Record(**row, status="timeout", error=str(error) or repr(error))
+    # pebble.ProcessExpired, or what another kind of executor reports
+    code = getattr(error, "exitcode", None)
+    reason = f"the worker process died (exit code {code})" if code is not None else repr(error)
+    return Record(**row, status="failed", error=reason)
 
 
 def _traceback(error: BaseException) -> str:
@@ -150,23 +169,48 @@ def _code(task: Task, pixels: Image) -> _Coded:
     """Encode and decode, on the clock."""
     encoder, decoder = _codecs(task.codec_id, _options(task), task.folder)
     _warm_up(task, encoder, decoder, pixels)
-    encoder.prepare(task.point)
+    encoder.prepare(task.point if not task.search else task.search[0])
     start_clock()
+    point = _searched(task, encoder, pixels) if task.search else task.point
     start = time.perf_counter()
-    bitstream = encoder.encode(pixels, task.point)
+    bitstream = encoder.encode(pixels, point)
     encode_seconds = time.perf_counter() - start
     start = time.perf_counter()
     decoded = decoder.decode(bitstream)
     decode_seconds = time.perf_counter() - start
-    version = _version(task.codec_id, _options(task), task.folder, task.point)
+    about = (task.codec_id, _options(task), task.folder, point)
+    if counted := _operations(*about):
+        note(**{FACT: counted.fact()})
+    version = encoder.version() if task.search else _version(*about)
     return _Coded(bitstream, decoded, encode_seconds, decode_seconds, version)
+
+
+def _searched(task: Task, codec: Codec, pixels: Image) -> float:
+    """Return the codec's point whose rate is nearest to the task's. Raises CodecError if it is not near.
+
+    The time limit counts the search; `encode_seconds` is of one encoding at the point that it found.
+    """
+    image = (task.codec_id, _options(task), task.folder, task.image_sha256, task.crop)
+    with collect_facts():
+        found = near_rate(codec, task.search, pixels, task.point, _probes(image))
+    codec.prepare(found.point)
+    note(operating_point=found.point)
+    return found.point
+
+
+@lru_cache(maxsize=1)
+def _probes(image: tuple[object, ...]) -> dict[float, Probe]:
+    """Return the encodings that searches for other rates of one image have made already."""
+    del image
+    return {}
 
 
 def _protocol(task: Task) -> dict[str, Any]:
     """Return what must be equal for two rows to be compared."""
     versions = metric_versions(task.metrics)
     crop = {} if task.crop is None else {"crop": task.crop}
-    return {"reference": "8-bit RGB", "decoded": "8-bit RGB", "metrics": versions, **crop}
+    search = {"searched": task.searched} if task.searched else {}
+    return {"reference": "8-bit RGB", "decoded": "8-bit RGB", "metrics": versions, **crop, **search}
 
 
 def metric_versions(names: tuple[str, ...]) -> dict[str, str]:
@@ -189,12 +233,24 @@ def forget() -> None:
     """Make codecs anew at the next evaluation: one may mean something else now (see `Registry.add`)."""
     _codecs.cache_clear()
     _version.cache_clear()
+    _operations.cache_clear()
     _warm.clear()
 
 
 @lru_cache(maxsize=64)
 def _version(codec_id: str, options_json: str, folder: Path, point: float) -> str:
     return _codecs(codec_id, options_json, folder)[0].version_at(point)
+
+
+@lru_cache(maxsize=64)
+def _operations(codec_id: str, options_json: str, folder: Path, point: float) -> Operations | None:
+    """Return what the networks take, counted once a process; None where they cannot be counted."""
+    try:
+        return _codecs(codec_id, options_json, folder)[0].operations(point)
+    except Stopped:
+        raise
+    except Exception:  # whatever it is, the evaluation itself is good
+        return None
 
 
 @lru_cache(maxsize=2)
@@ -207,21 +263,23 @@ def _image(path: Path, sha256: str, crop: int | None) -> LoadedImage:
     return loaded if crop is None else replace(loaded, pixels=centre_crop(loaded.pixels, crop))
 
 
-_warm: set[tuple[str, str]] = set()
+_warm: set[tuple[str, str, tuple[int, ...]]] = set()
 
 
 def _warm_up(task: Task, encoder: Codec, decoder: Codec, pixels: Image) -> None:
     """Code a small crop and measure once, so that loading and first calls are not on the clock."""
-    key = (task.codec_id, _options(task))
+    whole = task.device != CPU  # whose first call at a size looks for memory and kernels
+    key = (task.codec_id, _options(task), pixels.shape if whole else ())
     if key not in _warm:
         _warm.add(key)
-        crop = np.ascontiguousarray(pixels[:WARM_UP_PIXELS, :WARM_UP_PIXELS])
+        crop = pixels if whole else np.ascontiguousarray(pixels[:WARM_UP_PIXELS, :WARM_UP_PIXELS])
         # Facts of the warm-up stay out of the row, and if it fails the real call will say so.
         try:
             with collect_facts():
                 measure(pixels, pixels ^ np.uint8(1), task.metrics)  # identical images would be no work
-                encoder.prepare(task.point)
-                decoder.decode(encoder.encode(crop, task.point))
+                point = task.search[0] if task.search else task.point
+                encoder.prepare(point)
+                decoder.decode(encoder.encode(crop, point))
         except Stopped:
             raise
         except BaseException:

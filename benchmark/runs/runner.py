@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +16,7 @@ from benchmark.codecs import make_codec
 from benchmark.errors import (
     BenchError,
     CodecUnavailableError,
+    MachineError,
     NeedsOptionsError,
     PointError,
     SuiteError,
@@ -22,15 +24,16 @@ from benchmark.errors import (
     WeightsError,
 )
 from benchmark.metrics import METRICS
-from benchmark.results.records import READABLE, SLOT, Record, Slot, recorded_crop, slot
+from benchmark.results.records import READABLE, SLOT, Record, Slot, recorded_crop, recorded_search, slot
 from benchmark.results.store import Store
 from benchmark.runs.evaluate import (
     RunContext,
     evaluate,
+    failed_row,
     is_kept,
     metric_versions,
-    task_columns,
 )
+from benchmark.runs.schedule import Makespan, by_codec, failed_slots, longest_first, past_seconds
 from benchmark.runs.suite import Suite, Task
 from benchmark.versions import covers
 
@@ -43,6 +46,13 @@ Images that cannot be loaded do not count."""
 QUEUED_PER_JOB = 2
 """How many evaluations are given out for each worker: one that it works on, and one that waits so that it
 does not idle. So many results at most, for each worker, are lost with a run that stalls and is killed."""
+
+
+MOST_TRIES = 3
+"""How often an evaluation is tried that a fault of the machines ended (see MachineError)."""
+
+RETRY_SECONDS = 0.5
+"""The pause before it is tried again."""
 
 
 Versions = Mapping[float, str]
@@ -65,6 +75,7 @@ class Outcome:
 
     planned: int
     reused: int
+    makespan: Makespan
     done: int = 0
     failed: int = 0
     dropped: dict[str, str] = field(default_factory=dict)
@@ -107,18 +118,23 @@ def run(
     With `fresh`, all of `tasks` are measured, and their rows replaced one by one.
 
     `versions` are the codecs' by label (see `find_codecs`). Any executor fits whose workers can import this
-    package and read the images. Order does not matter: the rows are the same. A codec that keeps
-    failing is dropped: the others go on, and the next run tries it again.
+    package and read the images. The longest evaluations come first, those that failed before last: a run that
+    drops their codec has then tried what is new. Order does not matter: the rows are the same. A codec that
+    keeps failing is dropped: the others go on, and the next run tries it again.
     """
-    todo = list(tasks) if fresh else missing_tasks(tasks, versions, store, context.keep_dir)
-    outcome = Outcome(planned=len(tasks), reused=len(tasks) - len(todo))
+    todo = tasks if fresh else missing_tasks(tasks, versions, store, context.keep_dir)
+    seconds = past_seconds(store) if todo else {}
+    todo = longest_first(todo, seconds, failed_slots(store)) if todo else []
+    makespan = Makespan(context.jobs)
+    outcome = Outcome(planned=len(tasks), reused=len(tasks) - len(todo), makespan=makespan)
     if progress:
-        progress.begin(todo, _coding_seconds(store) if todo else {})
+        progress.begin(todo, by_codec(seconds))
     planned = Counter(task.codec for task in tasks)
     failed: Counter[str] = Counter()
     wanted = (task for task in todo if task.codec not in outcome.dropped)
     for found in _results(wanted, executor, context):
         records = [_of_version(record, versions[record.codec]) for record in found]
+        makespan.hear(found)
         store.append(records)
         for record in records:
             _count(outcome, record)
@@ -161,7 +177,11 @@ def find_codecs(suite: Suite, folder: Path = Path()) -> Codecs:
             codec.version()
             for point in spec.points or ():
                 codec.check_point(point)
-            versions[spec.name] = {point: codec.version_at(point) for point in spec.points or ()}
+            versions[spec.name] = (
+                {rate: codec.version() for rate in suite.bpp}
+                if suite.bpp
+                else {point: codec.version_at(point) for point in spec.points or ()}
+            )
         except PointError as error:
             raise SuiteError(f"suite {suite.name}, codec {spec.name!r}, points: {error}") from error
         except NeedsOptionsError as error:
@@ -182,24 +202,13 @@ def missing_tasks(
     """Return the tasks for which the store has no row that is good, and made in the same way.
 
     With `keep_dir`, those too whose row has no bitstream and decoded image kept under that folder.
-    Those that failed before come last: a run that drops their codec has then tried what is new.
     """
     done = _done(store)
-    missing = [
+    return [
         task
         for task in tasks
         if not _is_done(task, versions[task.codec][task.point], done.get(slot(task)), keep_dir)
     ]
-    return sorted(missing, key=lambda task: done.get(slot(task), ("ok",))[0] != "ok")
-
-
-def _coding_seconds(store: Store) -> dict[str, float]:
-    """Return the mean seconds of encoding and decoding of the rows in the store, by codec."""
-    found: defaultdict[str, list[float]] = defaultdict(list)
-    for codec, encode, decode in store.rows(("codec", "encode_seconds", "decode_seconds")):
-        if encode is not None and decode is not None:
-            found[codec].append(encode + decode)
-    return {codec: sum(seconds) / len(seconds) for codec, seconds in found.items()}
 
 
 _IDENTITY = ("status", "codec_id", "codec_options", "image_sha256", "codec_version")
@@ -217,6 +226,8 @@ def _is_done(task: Task, codec_version: str, row: tuple[Any, ...] | None, keep_d
     *identity, recorded_version, schema_version, versions, protocol, bitstream_sha256 = row
     if schema_version not in READABLE or recorded_crop(protocol) != task.crop:
         return False
+    if recorded_search(protocol) != task.searched:
+        return False
     wanted = ["ok", task.codec_id, task.codec_options, task.image_sha256]
     if identity != wanted or not covers(recorded_version, codec_version):
         return False
@@ -226,36 +237,62 @@ def _is_done(task: Task, codec_version: str, row: tuple[Any, ...] | None, keep_d
 
 
 def _results(tasks: Iterable[Task], executor: Executor, context: RunContext) -> Iterator[list[Record]]:
-    """Yield records as they come, those that came together in one list."""
+    """Yield records as they come, those that came together in one list.
+
+    What a fault of the machines ended is given out again. Raises MachineError after MOST_TRIES times.
+    """
     waiting = iter(tasks)
     running: dict[Future[Record], Task] = {}
+    again = _Again()
     try:
         while True:
-            while len(running) < QUEUED_PER_JOB * context.jobs and (task := next(waiting, None)):
+            jobs = getattr(executor, "jobs", context.jobs)  # those of a cluster come and go
+            while len(running) < QUEUED_PER_JOB * jobs and (task := again.next() or next(waiting, None)):
                 running[executor.submit(evaluate, task, context)] = task
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
-            yield [_record(future, running.pop(future), context) for future in done]
+            ended = {running.pop(future): future for future in done}
+            found = {task: _record(future, task, context) for task, future in ended.items()}
+            yield [record for record in found.values() if isinstance(record, Record)]
+            for task, fault in found.items():
+                if isinstance(fault, MachineError):
+                    again.put(task, fault)
     finally:
         for future in running:
             future.cancel()
 
 
-def _record(future: Future[Record], task: Task, context: RunContext) -> Record:
-    """Return the result, or a failed row where time ran out or the worker died."""
+class _Again:
+    """The evaluations that a fault of the machines ended, to be given out again."""
+
+    def __init__(self) -> None:
+        self._tasks: list[Task] = []
+        self._tries: Counter[Slot] = Counter()
+
+    def put(self, task: Task, fault: MachineError) -> None:
+        """Take a task; raise the fault if it has been tried often enough."""
+        self._tries[slot(task)] += 1
+        if self._tries[slot(task)] >= MOST_TRIES:
+            raise fault
+        self._tasks.append(task)
+
+    def next(self) -> Task | None:
+        """Return a task, after a pause in which a disk may be freed; None where there is none."""
+        if not self._tasks:
+            return None
+        time.sleep(RETRY_SECONDS)
+        return self._tasks.pop()
+
+
+def _record(future: Future[Record], task: Task, context: RunContext) -> Record | MachineError:
+    """Return the result, a failed row where time ran out or the worker died, or what the machines did."""
     error = CancelledError() if future.cancelled() else future.exception()
     if error is None:
         return future.result()
     if isinstance(error, BrokenProcessPool):
-        raise BenchError(f"the worker processes cannot be started: {error}") from error
-    row = task_columns(task, context)
-    if isinstance(error, TimeoutError):
-        return Record(**row, status="timeout", error=str(error) or repr(error))
-    # pebble.ProcessExpired, or what another kind of executor reports
-    code = getattr(error, "exitcode", None)
-    reason = f"the worker process died (exit code {code})" if code is not None else repr(error)
-    return Record(**row, status="failed", error=reason)
+        raise MachineError(f"the worker processes cannot be started: {error}") from error
+    return error if isinstance(error, MachineError) else failed_row(task, context, error)
 
 
 def _count(outcome: Outcome, record: Record) -> None:

@@ -12,11 +12,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmark.codecs import CodecEntry, codec_entry, make_codec
+from benchmark.codecs import CodecEntry, codec_entry, make_codec, takes_option
 from benchmark.data.dataset import FOLDER_PREFIX, Dataset
 from benchmark.data.manifests import DATASETS, suites_folder
+from benchmark.devices import CPU
 from benchmark.errors import SuiteError, UsageError, did_you_mean
 from benchmark.files import read_text
+from benchmark.registry import names_file
 from benchmark.results.plan import Plan
 from benchmark.results.records import Asked
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 _STRICT = {"extra": "forbid", "strict": True}
 MOST_PIXELS_WIDE = 2**31 - 1
 """More than any image has."""
+RATE = "bpp"
+"""What the points of a suite are called that asks for rates."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -42,8 +46,21 @@ class Task(Asked):
     """What the registry says of the codec (see Record), so that rows say it wherever they are read."""
     folder: Path = Path()
     """Of the suite's file: relative paths in the codec's name and options are seen from it."""
+    search: tuple[float, ...] = ()
+    """The codec's points in rising quality from which the one whose rate is nearest to `point`, then bits per
+    pixel, is searched; empty where `point` is the codec's own."""
     point_options: str = "{}"
     """JSON object of the options that rows leave out (see `CodecEntry`)."""
+
+    @property
+    def device(self) -> str:
+        """What the codec's networks run on."""
+        return str(self.options.get("device", CPU))
+
+    @property
+    def searched(self) -> str | None:
+        """What `point` is where it is a target; None where it is the codec's own operating point."""
+        return RATE if self.search else None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -123,6 +140,11 @@ class Suite:
     crop: int | None = None
     """Code the centre of each image alone, at most this many pixels wide and high: for suites that must be
     quick. Recorded in the protocol of each row, so that such results are never mixed with others."""
+    bpp: tuple[float, ...] = ()
+    """Rates instead of operating points: on each image the point whose rate is nearest to each of these is
+    searched, from the codec's `points` on. The points of the rows are these rates."""
+    headline: tuple[str, ...] = ()
+    """Metrics whose mean BD-rate reports quote beside each one's."""
 
     def only(self, labels: Sequence[str]) -> Suite:
         """Return the suite with these codecs alone; with all without labels.
@@ -136,6 +158,18 @@ class Suite:
                     f"--codec {label!r} is not in the suite {self.name}; {did_you_mean(label, known)}"
                 )
         return replace(self, codec=tuple(s for s in self.codec if not labels or s.name in labels))
+
+    def on_device(self, device: str, folder: Path = Path()) -> Suite:
+        """Return the suite with its codecs that have networks on a device: an option of theirs, as of any."""
+        return replace(
+            self,
+            codec=tuple(
+                replace(spec, options={**spec.options, "device": device})
+                if takes_option(spec.codec_id, "device", folder)
+                else spec
+                for spec in self.codec
+            ),
+        )
 
     def tasks(self, dataset: Dataset, folder: Path = Path()) -> list[Task]:
         """Return every evaluation of the suite, codec by codec and, within a codec, image by image.
@@ -154,7 +188,8 @@ class Suite:
                 point_options=spec.options_json(entry.point_options, wanted=True),
                 codec_family=entry.family or spec.family,
                 point=float(point),
-                point_name=entry.point_name,
+                point_name=RATE if self.bpp else entry.point_name,
+                search=(spec.points or ()) if self.bpp else (),
                 image=image.name,
                 image_path=image.path,
                 image_sha256=image.sha256,
@@ -165,17 +200,22 @@ class Suite:
             for spec in self.codec
             for entry in [spec.entry(folder)]
             for image in dataset.images
-            for point in spec.points or ()
+            for point in self.points_of(spec)
         ]
+
+    def points_of(self, spec: CodecSpec) -> tuple[float, ...]:
+        """Return the points of a codec's rows."""
+        return self.bpp or spec.points or ()
 
     def plan(self, dataset: Dataset) -> Plan:
         """Return which rows the suite asks for, to be kept beside the results."""
         return Plan(
             dataset=dataset.name,
-            points={spec.name: spec.points or () for spec in self.codec},
+            points={spec.name: self.points_of(spec) for spec in self.codec},
             images=None if dataset.partial else tuple(image.name for image in dataset.images),
             folder=dataset.images[0].path.parent if self.dataset.startswith(FOLDER_PREFIX) else None,
             titles={spec.name: spec.title for spec in self.codec if spec.title},
+            headline=self.headline,
         )
 
 
@@ -210,9 +250,10 @@ def builtin_suites() -> dict[str, Path]:
     return {path.stem: path for path in sorted(suites_folder().glob("*.toml"))}
 
 
-def load_suite(name_or_path: str) -> Suite:
+def load_suite(name_or_path: str, *, code: bool = True) -> Suite:
     """Return the built-in suite of that name, or the one in the TOML file at that path.
 
+    Without `code`, a suite that names code to run is refused, and none of it is loaded.
     Raises SuiteError, naming file and field, for everything that is wrong in the file.
     """
     path = suite_file(name_or_path)
@@ -221,7 +262,7 @@ def load_suite(name_or_path: str) -> Suite:
         if path.suffix == ".toml" or "/" in name_or_path:
             raise SuiteError(f"{name_or_path}: no such suite file")
         raise SuiteError(f"unknown suite {name_or_path!r}; {did_you_mean(name_or_path, known)}")
-    return parse_suite(path)
+    return parse_suite(path, code=code)
 
 
 def suite_file(name_or_path: str) -> Path:
@@ -241,8 +282,22 @@ def parse_toml(path: Path) -> dict[str, Any]:
         raise SuiteError(f"{path}: is nested too deeply") from error
 
 
-def parse_suite(path: Path) -> Suite:
-    """Read and check the suite file at `path`. Raises SuiteError, naming file and field."""
+def parse_suite(path: Path, *, code: bool = True) -> Suite:
+    """Read and check the suite file at `path`; see `load_suite`. Raises SuiteError, naming file and field."""
+    suite = read_suite(path)
+    try:
+        if not code:
+            _refuse_code(suite)
+        return _checked(suite, path)
+    except UsageError as error:
+        raise SuiteError(f"{path}: {error}") from error
+
+
+def read_suite(path: Path) -> Suite:
+    """Read the suite file at `path` as it is written: no codec is looked for, and no code of it is loaded.
+
+    Raises SuiteError, naming file and field.
+    """
     data = parse_toml(path)
     import pydantic  # here, because planning alone needs it and workers start faster without
 
@@ -253,10 +308,25 @@ def parse_suite(path: Path) -> Suite:
         raise SuiteError(f"{path}: " + "; ".join(_explain(error, data))) from error
     except RecursionError as error:
         raise SuiteError(f"{path}: is nested too deeply") from error
-    try:
-        return _checked(suite, path)
-    except UsageError as error:
-        raise SuiteError(f"{path}: {error}") from error
+    if not _NAME.fullmatch(suite.name):
+        raise SuiteError(
+            f"{path}: name {suite.name!r}: must be at most 100 letters, digits, '.', '_' or '-', as it names "
+            "a folder"
+        )
+    return suite
+
+
+def _refuse_code(suite: Suite) -> None:
+    """Raise UsageError, naming codec and field, if the suite names code that is not installed here."""
+    for number, spec in enumerate(suite.codec, 1):
+        where = f"codec[{number}] ({spec.name!r})"
+        if names_file(spec.codec_id):
+            raise UsageError(f"{where} codec: {spec.codec_id!r} is code to run, which --no-code refuses")
+        if spec.command:
+            raise UsageError(f"{where} command: is code to run, which --no-code refuses")
+        for option in codec_entry(spec.codec_id).code_options:
+            if option in spec.options:
+                raise UsageError(f"{where} options: {option} is code to run, which --no-code refuses")
 
 
 def _explain(error: ValidationError, data: dict[str, Any]) -> list[str]:
@@ -290,15 +360,14 @@ def _where(location: Sequence[int | str], data: dict[str, Any]) -> str:
 
 def _checked(suite: Suite, path: Path) -> Suite:
     """Check what types alone cannot say, and fill in what the registry knows. Raises UsageError."""
-    if not _NAME.fullmatch(suite.name):
-        raise UsageError(
-            f"name {suite.name!r}: must be at most 100 letters, digits, '.', '_' or '-', as it names a folder"
-        )
     if not suite.codec:
         raise UsageError("codec: is empty; give at least one [[codec]] table")
     _check_metrics(suite.metrics)
     if suite.crop is not None and not 1 <= suite.crop <= MOST_PIXELS_WIDE:
         raise UsageError(f"crop: {suite.crop} is not a number of pixels from 1 to {MOST_PIXELS_WIDE}")
+    _check_rates(suite.bpp)
+    if missing := [name for name in suite.headline if name not in suite.metrics]:
+        raise UsageError(f"headline: {missing[0]!r} is not among the metrics of the suite")
     labels = [spec.name for spec in suite.codec]
     for number, spec in enumerate(suite.codec, start=1):
         if spec.name in labels[: number - 1]:
@@ -309,6 +378,14 @@ def _checked(suite: Suite, path: Path) -> Suite:
     )
     _check_dataset(suite.dataset)
     return replace(suite, codec=specs)
+
+
+def _check_rates(rates: Sequence[float]) -> None:
+    for rate in rates:
+        if not (math.isfinite(rate) and rate > 0):
+            raise UsageError(f"bpp: {rate:g} is no rate; give numbers above 0, in bits per pixel")
+    if len(set(rates)) < len(rates):
+        raise UsageError("bpp: a rate is given twice")
 
 
 def _check_metrics(metrics: Sequence[str]) -> None:

@@ -16,6 +16,9 @@ from benchmark.metrics.base import MetricUndefined
 
 MOST_PROBES = 24
 """Encodings of one search."""
+RATE_TOLERANCE = 0.1
+"""How far the rate of a row may be from the one that a suite asks for: "JPEG AI Common Training and Test
+Conditions" allow 10 %."""
 _NEAR = 1e-3
 """A probe within this share of the target, and on the side that was asked for, ends the search."""
 _LARGEST = 1e9
@@ -137,15 +140,19 @@ def search(
     image: Image,
     target: Target,
     observe: Callable[[Probe], None] = lambda probe: None,
+    *,
+    known: dict[float, Probe] | None = None,
 ) -> Probe:
     """Encode `image` until a point meets the target, and return the best of all probes.
 
     `points` are the codec's default ones in rising quality. The search halves them, goes on beyond their end
     as far as the codec has points, then interpolates between the two neighbours of the target, in whole
     numbers where the codec asks for them. It makes at most MOST_PROBES encodings; `observe` is called after
-    each. Raises CodecError as the codec does, and as `MaxBytes.best`.
+    each. `known` has the probes of earlier searches on the same image, and gets those of this one. Raises
+    CodecError as the codec does, and as `MaxBytes.best`.
     """
-    probes: dict[float, Probe] = {}
+    probes = {} if known is None else known
+    most = len(probes) + MOST_PROBES
 
     def above(point: float) -> bool:
         if point not in probes:
@@ -155,7 +162,7 @@ def search(
         return target.error(probes[point]) > 0
 
     def done() -> bool:
-        return len(probes) >= MOST_PROBES or any(map(target.met, probes.values()))
+        return len(probes) >= most or any(map(target.met, probes.values()))
 
     below, beyond = _neighbours(points, above)
     for point in _outwards(codec, points, below, beyond):
@@ -176,6 +183,22 @@ def search(
         else:
             below = between
     return target.best(list(probes.values()))
+
+
+def near_rate(
+    codec: Codec, points: Sequence[float], image: Image, bpp: float, known: dict[float, Probe]
+) -> Probe:
+    """Return the probe whose rate is nearest to `bpp` (see `search`).
+
+    Raises CodecError where it is not within RATE_TOLERANCE, as JPEG AI's test conditions ask.
+    """
+    found = search(codec, points, image, BitsPerPixel(bpp), known=known)
+    if abs(found.bpp / bpp - 1) > RATE_TOLERANCE:
+        raise CodecError(
+            f"no point gives {bpp:g} bpp within {RATE_TOLERANCE:.0%}: the nearest, {found.point:g}, gives "
+            f"{found.bpp:.4f}"
+        )
+    return found
 
 
 def _neighbours(points: Sequence[float], above: Callable[[float], bool]) -> tuple[float | None, float | None]:

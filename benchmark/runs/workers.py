@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -52,6 +53,9 @@ class LocalExecutor(Executor):
     itself (a crash, out of memory, os._exit) its task ends with pebble.ProcessExpired, whatever the exit
     code. In all cases another process takes the place, and the other tasks go on.
 
+    A process, and each program that it starts, gets at most `memory_bytes` of memory of its own: what asks
+    for more is refused it (MemoryError in Python).
+
     The processes have one temporary folder (TMPDIR), which goes when the executor is shut down.
     """
 
@@ -61,6 +65,7 @@ class LocalExecutor(Executor):
         threads: int,
         timeout_seconds: float | None = None,
         preparing_seconds: float = PREPARING_SECONDS,
+        memory_bytes: int | None = None,
     ) -> None:
         self.jobs = jobs
         self.threads = threads
@@ -68,14 +73,14 @@ class LocalExecutor(Executor):
         context = multiprocessing.get_context("spawn")
         self._scratch = ExitStack()
         resource_tracker.ensure_running()  # it serves this process, and is not to end with the run
-        folder = self._scratch.enter_context(run_folder())
+        self.folder = folder = self._scratch.enter_context(run_folder())
         self._watch = Watch(self._end, timeout_seconds)
         self._numbers = count(1)
         self._tasks: dict[int, Future[Any]] = {}
         self._pool: Any = ProcessPool(
             max_workers=jobs,
             initializer=_start_worker,
-            initargs=(threads, self._watch.reporter, folder, os.getpid()),
+            initargs=(threads, memory_bytes, self._watch.reporter, folder, os.getpid()),
             context=context,
         )
 
@@ -144,12 +149,15 @@ def start_clock() -> None:
         _reporter.start_clock(_task)
 
 
-def _start_worker(threads: int, reporter: Reporter, folder: Path, run: int) -> None:
+def _start_worker(threads: int, memory_bytes: int | None, reporter: Reporter, folder: Path, run: int) -> None:
     global _reporter  # noqa: PLW0603 (one worker is one process)
     _reporter = reporter
     tempfile.tempdir = str(folder)
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
+    if memory_bytes is not None:
+        # Not of addresses (RLIMIT_AS): libraries reserve many times more of those than they ever use.
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal tells it to all; the run then ends its workers
     _die_with(run)

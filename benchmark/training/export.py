@@ -1,4 +1,4 @@
-"""From a checkpoint to a weights file: float16, with provenance, as the codecs load it."""
+"""From a checkpoint to a weights file: float16 where trained here, with provenance, as codecs load it."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def export(source: Source, folder: Path, variant: str) -> Path:
             settings=source.info.settings if source.info else settings,
             provenance=source.provenance,
             lmbda_range=lmbda_range(source.description),
+            exact=source.foreign,
             base=(base, source.lmbda) if base and source.lmbda in available(base, folder) else None,
         )
     except OSError as error:

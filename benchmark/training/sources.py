@@ -1,4 +1,4 @@
-"""Where a training starts from: our checkpoints, our weights files, or CompressAI's published weights."""
+"""Where a training starts from: checkpoints and weights files of ours, or weights of CompressAI's models."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from benchmark.errors import TrainingError, WeightsError
+from benchmark.errors import TrainingError, UsageError, WeightsError
 from benchmark.learned.architectures.base import Architecture
 from benchmark.learned.architectures.loading import described, load_foreign, load_network, trained_state
 from benchmark.learned.weights import ModelInfo, content_sha256, read_weights
 from benchmark.training.checkpoint import best_weights, read_checkpoint
-from benchmark.zoo.architectures import looks_like
+from benchmark.training.slope import estimated_lmbda
+from benchmark.zoo.architectures import is_autoregressive, looks_like
 from benchmark.zoo.checkpoint import read_state
-from benchmark.zoo.published import addresses, fetched
+from benchmark.zoo.published import addresses, fetched, published_form
 
 _COMPRESSAI = "compressai:"
-_PUBLISHED = "mbt2018-mean"
+_EXAMPLE = "compressai:mbt2018-mean:3"
 _PUBLISHED_LMBDA = (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483, 0.0932, 0.18)
 """CompressAI's README: the lambdas of qualities 1 to 8 for MSE."""
+_AUTOREGRESSIVE = (
+    " (autoregressive: the choice at a position moves the parameters of the next, so that no quantizer can "
+    "search along them)"
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Source:
     provenance: Mapping[str, Any]
     info: ModelInfo | None = None
     """Set if the model is a weights file, which may hold calibrated quantizer settings."""
+    foreign: bool = False
+    """Whether the weights were made elsewhere: they are stored as they are, whatever precision that takes."""
 
     @property
     def sha256(self) -> str:
@@ -68,9 +75,7 @@ def _open(name: str, lmbda: float | None) -> Source:
         return _published(name)
     path = Path(name)
     if not path.is_file():
-        raise TrainingError(
-            f"--from {name}: no such file; give a checkpoint, weights, or compressai:{_PUBLISHED}:3"
-        )
+        raise TrainingError(f"--from {name}: no such file; give a checkpoint, weights, or {_EXAMPLE}")
     kind = _kind_of(path) if path.suffix == ".safetensors" else "foreign"
     if kind == "weights":
         state, info = read_weights(path, path.parent.parent)
@@ -99,13 +104,21 @@ def _foreign(name: str, path: Path, lmbda: float | None) -> Source:
         state = read_state(path)
     except WeightsError as error:
         raise TrainingError(f"--from {error}") from error
+    network = _network_of(name, state)
     if lmbda is None:
-        raise TrainingError(f"--from {name}: a plain state dict does not say its lmbda; give --from-lmbda")
+        seems = estimated_lmbda(network)
+        hint = "" if seems is None else f" (the weights behave as if trained for about {seems:.2g})"
+        raise TrainingError(
+            f"--from {name}: a plain state dict does not say its lmbda; give --from-lmbda{hint}"
+        )
+    return _source(name, network, lmbda, {"source": name}, foreign=True)
+
+
+def _network_of(name: str, state: Mapping[str, Tensor]) -> Architecture:
     try:
-        network = load_foreign(state)
+        return load_foreign(state)
     except WeightsError as error:
         raise WeightsError(f"--from {name}: {error}{_likeness(state)}") from error
-    return _source(name, network, lmbda, {"source": name})
 
 
 def _likeness(state: Mapping[str, Tensor]) -> str:
@@ -113,28 +126,30 @@ def _likeness(state: Mapping[str, Tensor]) -> str:
     arch = looks_like(state)
     if arch is None:
         return ""
+    why = _AUTOREGRESSIVE if is_autoregressive(arch) else ""
     return (
-        f"; they look like those of CompressAI's {arch!r}, which the codec compressai runs as it is: "
+        f"; they look like those of CompressAI's {arch!r}{why}, which the codec compressai runs as it is: "
         f"--option arch={arch} --option checkpoints.POINT=FILE"
     )
 
 
-def _source(name: str, network: Architecture, lmbda: float, provenance: Mapping[str, Any]) -> Source:
-    return Source(name, described(network), trained_state(network), lmbda, provenance)
+def _source(
+    name: str, network: Architecture, lmbda: float, provenance: Mapping[str, Any], *, foreign: bool = False
+) -> Source:
+    return Source(name, described(network), trained_state(network), lmbda, provenance, foreign=foreign)
 
 
 def _published(name: str) -> Source:
-    parts = name.removeprefix(_COMPRESSAI).split(":")
-    known = addresses(_PUBLISHED, "mse")
-    if (
-        len(parts) != 2
-        or parts[0] != _PUBLISHED
-        or not parts[1].isdecimal()
-        or (quality := int(parts[1])) not in known
-    ):
-        raise TrainingError(f"--from {name}: known are compressai:{_PUBLISHED}:1 to :{max(known):g}")
+    arch, _, quality = name.removeprefix(_COMPRESSAI).partition(":")
     try:
-        file = fetched(known[quality])
+        known = addresses(arch, "mse")
+    except UsageError as error:
+        raise TrainingError(f"--from {name}: {error}") from error
+    if not quality.isdecimal() or int(quality) not in known or int(quality) > len(_PUBLISHED_LMBDA):
+        raise TrainingError(f"--from {name}: known are {_COMPRESSAI}{arch}:1 to :{max(known):g}")
+    _network_of(name, published_form(arch, int(quality)))  # refused before anything is fetched
+    try:
+        file = fetched(known[int(quality)])
     except WeightsError as error:
         raise TrainingError(f"--from {name}: {error}") from error
-    return _foreign(name, file, _PUBLISHED_LMBDA[quality - 1])
+    return _foreign(name, file, _PUBLISHED_LMBDA[int(quality) - 1])

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 from torch import Tensor, nn
 
 from benchmark.errors import UsageError, WeightsError, did_you_mean
+from benchmark.learned.architectures.foreign import sizes_in
 from benchmark.learned.architectures.loading import load_tensors
 from benchmark.torchvision_stub import make_compressai_importable
 from benchmark.zoo.checkpoint import modern_name
 
 _PACKAGE = "compressai.models"
-_STAGE = re.compile(r"g_a\.(\d+)\.weight")
-_GROUP = re.compile(r"latent_codec\.y\.latent_codec\.y(\d+)\.context_prediction\.weight")
 
 _MISFIT = (WeightsError, LookupError, ValueError, AssertionError, RuntimeError)
 """What making a model of sizes that no network has, or filling it with another's tensors, ends in."""
@@ -73,24 +69,17 @@ def looks_like(state: Mapping[str, Tensor]) -> str | None:
     return None
 
 
+def is_autoregressive(arch: str) -> bool:
+    """Tell whether each latent's parameters depend on the latents before it in its own step."""
+    from compressai.models import JointAutoregressiveHierarchicalPriors
+
+    return issubclass(find_architecture(arch), JointAutoregressiveHierarchicalPriors)
+
+
 def _filled(kind: type[nn.Module], state: Mapping[str, Tensor]) -> nn.Module:
     """Return a model with these tensors. Raises one of _MISFIT if they are not of this kind."""
-    model: nn.Module = kind(**_sizes(kind, state))
+    model: nn.Module = kind(**sizes_in(kind, state))
     # The bottleneck of variable-rate models still has the names of old.
     own_names = {modern_name(name): name for name in model.state_dict()}
     load_tensors(model, {own_names.get(name, name): tensor for name, tensor in state.items()})
     return model
-
-
-def _sizes(kind: type[nn.Module], state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return the arguments of a model that fits the tensors. Raises LookupError where these are not there."""
-    stages = [int(match[1]) for name in state if (match := _STAGE.fullmatch(name))]
-    groups = {int(match[1]): len(state[name]) // 2 for name in state if (match := _GROUP.fullmatch(name))}
-    known: dict[str, Callable[[], object]] = {
-        "N": lambda: len(state["g_a.0.weight" if "g_a.0.weight" in state else "g_a.0.conv1.weight"]),
-        "M": lambda: len(state[f"g_a.{max(stages, default='?')}.weight"]),
-        "groups": lambda: [groups[number] for number in sorted(groups)],
-        "vr_entbttlnck": lambda: any(name.startswith("gayn2zqstep.") for name in state),
-    }
-    parameters = inspect.signature(kind).parameters
-    return {name: size() for name, size in known.items() if name in parameters}

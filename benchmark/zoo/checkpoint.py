@@ -66,7 +66,9 @@ def _torch(path: Path) -> object:
     if _is_torchscript(path):
         raise WeightsError(f"{path}: is a TorchScript program; save the state dict of its model instead")
     try:
-        return torch.load(path, map_location="cpu", pickle_module=unpickling, weights_only=False)
+        return torch.load(  # nosec B614  # our unpickler runs nothing
+            path, map_location="cpu", pickle_module=unpickling, weights_only=False
+        )
     except Exception as error:  # damage shows itself as anything from struct.error to KeyError
         raise WeightsError(f"{path}: no file that torch reads as tensors: {error}") from error
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.codecs.base import CodecEntry, located
 from benchmark.codecs.programs import file_sha256
+from benchmark.devices import on_device
 from benchmark.errors import (
     BitstreamError,
     CodecUnavailableError,
@@ -104,6 +105,7 @@ class CompressAICodec(ModelCodec):
     def version_at(self, point: float) -> str:
         """Return the version with the weights of `point` alone, which are fetched if need be."""
         self.check_point(point)
+        self.check_machine()
         self._file(point)
         return f"{self._common}, models {self._identity(point)}"
 
@@ -182,7 +184,8 @@ class CompressAICodec(ModelCodec):
     def _common(self) -> str:
         made_by = self._arch or f"{self._factory} {target_sha256(self._factory, self._how.folder)[:8]}"
         try:
-            return f"compressai {installed('compressai')}, {made_by}, format 1"
+            made_on = on_device(self._device)
+            return f"compressai {installed('compressai')}, {made_by}, format 1{made_on}"
         except PackageNotFoundError as error:
             raise CodecUnavailableError(f"{self.name}: pip install compressai") from error
 

@@ -17,9 +17,15 @@ from torch.nn import functional
 from benchmark.arrays import Image
 from benchmark.environment import torch_threads
 from benchmark.errors import CodecError
+from benchmark.operations import SIDE, Operations, count
+from benchmark.zoo.phases import phases
 
 _GRANULE = 64
 """What sides are padded to a multiple of where a model has no `downsampling_factor`."""
+
+
+_OUTSIDE = "outside modules"
+"""Operations that no module is called for, as CompressAI's autoregressive models compute their context."""
 
 
 class _LatentsDecodedError(Exception):
@@ -106,6 +112,22 @@ class Model:
         # A model without a synthesis of that name vouches for its latents by what they become.
         return (seen[0] if seen else zlib.crc32(image.tobytes())), image
 
+    def operations(self) -> Operations:
+        """Return the multiply-accumulates of compressing a smooth image, and of decompressing it."""
+        x = torch.linspace(0, 1, 3 * SIDE * SIDE, device=self._device).view(1, 3, SIDE, SIDE)
+        out: dict[str, Any] = {}
+
+        def compress() -> None:
+            out.update(self._model.compress(x, **self._rate))
+
+        def decompress() -> None:
+            self._model.decompress(out["strings"], out["shape"], **self._rate)
+
+        passes = type(self._model).forward is not nn.Module.forward and not self._rate
+        forward = (lambda: self._model(x)) if passes else None
+        with self._coding():
+            return count(self._model, {_OUTSIDE: compress}, {_OUTSIDE: decompress}, forward)
+
     def _shape(self, width: int, height: int) -> Any:  # noqa: ANN401 (as the model nests it)
         """Return the shapes of an image's latents: those of the template, as much larger as its sides."""
         rows, columns = -(-height // self._granule), -(-width // self._granule)
@@ -127,7 +149,7 @@ class Model:
         exact = torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         )
-        with torch_threads(self._threads), torch.no_grad(), exact:
+        with torch_threads(self._threads), torch.no_grad(), exact, phases(self._model):
             yield
 
 

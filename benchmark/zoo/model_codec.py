@@ -6,6 +6,7 @@ from abc import abstractmethod
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from benchmark import devices
 from benchmark.codecs.base import Codec, Image, note
 from benchmark.environment import cores
 from benchmark.errors import (
@@ -13,6 +14,7 @@ from benchmark.errors import (
     CodecUnavailableError,
     UsageError,
 )
+from benchmark.operations import Operations
 
 if TYPE_CHECKING:
     from benchmark.zoo.model import Model
@@ -55,6 +57,11 @@ class ModelCodec(Codec):
         self.check_machine()
         _ = self.load(point).strings
 
+    def operations(self, point: float) -> Operations | None:
+        """Return the multiply-accumulates of the model's `compress` and `decompress` at `point`."""
+        self.check_point(point)
+        return self.load(point).operations()
+
     def check_machine(self) -> None:
         """Raise CodecUnavailableError where the device or so many cores are not there."""
         if self._threads > cores():
@@ -62,19 +69,10 @@ class ModelCodec(Codec):
                 f"{self.name}: threads = {self._threads}, but {cores()} cores are usable here, and threads "
                 f"beyond these cost times more than they save; give a smaller number"
             )
-        if self._device != "cpu":
-            self._check_device()
-
-    def _check_device(self) -> None:
-        import torch
-
-        try:
-            torch.empty(1, device=self._device)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
+        if reason := devices.fault(self._device):
             raise CodecUnavailableError(
                 f'{self.name}: device {self._device!r} cannot be used: {reason}; give device = "cpu"'
-            ) from error
+            )
 
     def encode(self, image: Image, point: float) -> bytes:
         """Return the model's strings behind our header.

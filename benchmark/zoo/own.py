@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmark.codecs.base import Codec, Image
 from benchmark.errors import BitstreamError, CodecError, PointError, UsageError
+from benchmark.operations import Operations
 from benchmark.zoo.bitstream import point_bytes, read_point
 from benchmark.zoo.model_codec import ModelCodec
 
@@ -80,6 +81,10 @@ class OwnCodec(ModelCodec):
             super().prepare(point)
         elif callable(own := getattr(self._made(point), "prepare", None)):
             own(point)
+
+    def operations(self, point: float) -> Operations | None:
+        """Return the multiply-accumulates of a model with `compress`; of other code they are not known."""
+        return super().operations(point) if self._is_model(point) else None
 
     def encode(self, image: Image, point: float) -> bytes:
         """Return what the codec's `encode` gives, or its model's strings behind our header."""

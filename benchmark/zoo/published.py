@@ -7,10 +7,12 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
+from torch import Tensor
 
 from benchmark.errors import UsageError, WeightsError, did_you_mean
 from benchmark.files import locked
 from benchmark.torchvision_stub import make_compressai_importable
+from benchmark.zoo.architectures import find_architecture
 from benchmark.zoo.model_codec import RATES
 
 
@@ -31,6 +33,16 @@ def addresses(arch: str, metric: str) -> Mapping[float, str]:
     if isinstance(found, str):
         return {float(rate): found for rate in range(RATES)}
     return {float(quality): str(url) for quality, url in found.items()}
+
+
+def published_form(arch: str, quality: int) -> Mapping[str, Tensor]:
+    """Return tensors of the shapes that CompressAI publishes for a quality of an architecture, untrained."""
+    make_compressai_importable()
+    from compressai.zoo import image, image_vbr
+
+    sizes = {**image.cfgs, **image_vbr.cfgs}[arch][quality]
+    model = find_architecture(arch)(*sizes)
+    return model.state_dict()
 
 
 def sha256_in(address: str) -> str:

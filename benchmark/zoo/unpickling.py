@@ -8,7 +8,7 @@ inert placeholder: its class is neither imported nor called. The technique is th
 
 from __future__ import annotations
 
-import pickle
+import pickle  # nosec B403  # see the module's first lines
 from collections import OrderedDict
 from typing import IO, Any
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,7 +67,7 @@ def suites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_the_shipped_manifests_are_whole() -> None:
     sizes = {name: len(manifest.images) for name, manifest in manifests.DATASETS.items()}
-    assert sizes == {"demo": 5, "kodak": 24, "tecnick": 100}
+    assert sizes == {"demo": 5, "kodak": 24, "machines": 5, "tecnick": 100}
     tecnick = manifests.DATASETS.find("tecnick")
     assert [image.name for image in tecnick.images if image.sha256] == ["RGB_OR_1200x1200_001.png"]
     assert {(image.width, image.height) for image in tecnick.images} == {(1200, 1200)}
@@ -386,6 +388,18 @@ def test_too_many_pixels_are_named_at_once(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("BENCH_MAX_PIXELS", "9999")
     with pytest.raises(DatasetError, match=r"large\.png': .*10,000 pixels, over the limit of 9,999"):
         folder_of(tmp_path)
+
+
+def test_absurd_pixels_and_sizes_are_found_before_a_run(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.png").open("wb") as file:
+        file.truncate(30 << 30)
+    header = b"IHDR" + struct.pack(">IIBBBBB", 9999, 9999, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (tmp_path / "header.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + bytes(50))
+    with pytest.raises(DatasetError) as caught:
+        folder_of(tmp_path)
+    assert "header.png': no image that can be read" in str(caught.value)
+    assert "sparse.png': the file has 32,212,254,720 bytes, more than the 1,601,048,576" in str(caught.value)
 
 
 def test_folders_without_images(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ class Server(ThreadingHTTPServer):
         self.stalls_after_bytes: int | None = None
         self.released = threading.Event()
         self.honours_ranges = True
+        self.says_length = True
         self.asked: list[tuple[str, str | None]] = []
         self.daemon_threads = True
 
@@ -75,7 +76,8 @@ class Handler(BaseHTTPRequestHandler):
             body = body[start:]
         else:
             self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
+        if self.server.says_length:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.server.stalls_after_bytes is not None:
             self.wfile.write(body[: self.server.stalls_after_bytes])
@@ -292,6 +294,24 @@ def test_an_archive_is_unpacked_and_removed(zipped: Path) -> None:
     found = datasets.find_dataset("zipped")
     assert {image.name: image.path.read_bytes() for image in found.images} == IMAGES
     assert arrived(zipped) == sorted(IMAGES)
+
+
+def test_a_member_larger_than_its_image_can_be_is_not_written_in_full(zipped: Path, server: Server) -> None:
+    serve_archive(server, {**IMAGES, "toy1.png": bytes(3 << 20)})
+    with pytest.raises(DatasetError, match=r"'TESTIMAGES/RGB/OR/toy1\.png' has more than 1,086,976 bytes"):
+        datasets.fetch("zipped")
+    assert arrived(zipped) == ["toy0.png"]
+
+
+@pytest.mark.parametrize("says_length", [True, False])
+def test_a_download_larger_than_its_image_can_be_is_stopped(
+    toy: Path, server: Server, says_length: bool
+) -> None:
+    server.says_length = says_length
+    server.files["/toy/toy1.png"] = bytes(3 << 20)
+    with pytest.raises(DatasetError, match=r"toy1\.png: sends more than 1,086,976 bytes"):
+        datasets.fetch("toy")
+    assert arrived(toy) == ["toy0.png"]
 
 
 def test_an_archive_is_resumed(zipped: Path, server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -92,7 +93,22 @@ class Runs:
                 return len(read_results(self.results)) >= rows
             return False
 
-        wait_until(there)
+        wait_until(there, 180)
+
+
+def make_runs(folder: Path) -> Runs:
+    """Return runs in `folder`, which know the codecs of `wild`."""
+    site = folder / "site"
+    entry_points = "[bench.codecs]\nwild = wild_package:ENTRY\ncopy = wild_package:COPY\n"
+    harness.install_package(site, "wild_package", "from wild import COPY, ENTRY", entry_points)
+    (folder / "temporary").mkdir()
+    paths = map(str, (site, TESTS.parent, TESTS, TESTS / "faults"))
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "TMPDIR": str(folder / "temporary"),
+        "COLUMNS": "200",
+    }
+    return Runs(folder, environment)
 
 
 def wait_until(there: Callable[[], bool], seconds: float = 60) -> None:

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import StoreError, SuiteError
+from benchmark.report.read import find
 from benchmark.results.records import JSON_COLUMNS, Record
 from benchmark.results.store import SCHEMA, TABLE, Store, read_results
 from benchmark.runs.runner import find_codecs
-from benchmark.runs.suite import parse_suite
+from benchmark.runs.suite import load_suite, parse_suite
 
 SUITE: dict[str, object] = {
     "name": "s",
@@ -65,6 +66,31 @@ def test_an_option_of_another_type_is_refused_before_work(
     )
     with pytest.raises(SuiteError, match=message):
         find_codecs(parse_suite(path))
+
+
+CODE = {
+    'codec = "spy.py:Spy"': "codec: 'spy.py:Spy' is code to run",
+    'command = { encode = ["./spy", "{input}", "{output}"], decode = ["./spy", "{input}", "{output}"] }': (
+        "command: is code to run"
+    ),
+    'codec = "command"\noptions = { encode = ["./spy"] }': "options: encode is code to run",
+    'codec = "compressai"\noptions = { factory = "spy.py:make" }': "options: factory is code to run",
+}
+
+
+@pytest.mark.parametrize("names", CODE)
+def test_no_code_refuses_a_suite_that_names_code_and_runs_none(
+    names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "spy.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nraise SystemExit\n")
+    path = tmp_path / "s.toml"
+    path.write_text(f'name = "s"\ndataset = "demo"\nmetrics = ["psnr_rgb"]\n[[codec]]\nname = "a"\n{names}\n')
+    with pytest.raises(SuiteError, match=rf"s\.toml: codec\[1\] \('a'\) {CODE[names]}"):
+        load_suite(str(path), code=False)
+    with pytest.raises(StoreError, match="no results of"):  # a report knows the suite by its name alone
+        find(str(path), tmp_path)
+    assert not (tmp_path / "ran").exists()
+    assert load_suite("smoke", code=False) == load_suite("smoke")
 
 
 VALUES = st.recursive(

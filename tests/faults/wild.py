@@ -92,6 +92,7 @@ DOES: dict[str, Callable[[], None]] = {
     "note not a number": lambda: note(entropy_bits=float("nan")),
     "note a nest": lambda: note(nest=_nested(3000)),
     "note a surrogate": lambda: note(file="caf\udce9", binary_sha256="caf\udce9"),
+    "take memory": lambda: note(taken=int(np.ones(1 << 31, np.uint8).sum())),
     "leak": _leak,
     "tell the state": _tell,
     "sleep": lambda: time.sleep(600),

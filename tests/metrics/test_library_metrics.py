@@ -28,8 +28,8 @@ from benchmark.runs.suite import parse_suite
 from benchmark.torchvision_stub import make_compressai_importable
 
 FIRST = ("psnr_rgb", "ms_ssim_rgb", "psnr_y", "psnr_yuv")
-FURTHER = tuple(name for name in METRICS.names() if name not in FIRST)
-"""The metrics that are added to the first four, which tests of their own cover."""
+FURTHER = tuple(name for name, metric in METRICS.items() if name not in FIRST and not metric.in_steps)
+"""The metrics that are added to the first four, which tests of their own cover, as they do task metrics."""
 further = pytest.mark.parametrize("name", FURTHER)
 
 
@@ -327,3 +327,17 @@ def test_list_and_doctor_say_what_is_missing() -> None:
     assert health["fsim_rgb"][0] == "  --"
     assert libraries.REMEDY in health["fsim_rgb"][2]
     assert health["psnr_rgb"] == ("  ok", "psnr_rgb", "1")
+
+
+@pytest.mark.parametrize(
+    ("distort", "strength", "vmaf", "flip"),
+    [(noisy, 5, 94.5869, 0.0557248), (noisy, 20, 79.9168, 0.1626885), (blurred, 1.0, 68.3075, 0.0474047)],
+)
+def test_vmaf_and_flip_are_those_of_their_authors_programs(
+    distort: Callable[[Image, float], Image], strength: float, vmaf: float, flip: float
+) -> None:
+    """One frame by ffmpeg's libvmaf (vmaf_v0.6.1, integer features); NVIDIA's flip_loss.py of PyTorch."""
+    image = photograph()
+    other = distort(image, strength)
+    assert usable("vmaf_y").compute(image, other) == pytest.approx(vmaf, abs=0.08)
+    assert usable("flip_rgb").compute(image, other) == pytest.approx(flip, abs=3e-6)

@@ -30,6 +30,7 @@ from benchmark.report.summary import summarize
 from benchmark.report.tables.latex import latex, latex_text
 from benchmark.report.tables.markdown import markdown
 from benchmark.report.tables.terminal import terminal
+from benchmark.report.tables.write import guarded
 from benchmark.results.store import SCHEMA_VERSION, read_results, table_schema
 
 
@@ -104,6 +105,16 @@ def test_points_of_nearly_equal_quality_make_a_report(tmp_path: Path) -> None:
     assert not np.isinf(table[["value", "low", "high"]].to_numpy(dtype=float)).any()
     assert "inf" not in (tmp_path / "tables" / "bd-rate.csv").read_text()
     assert "cubic \u2013" in (tmp_path / "tables" / "bd-rate.md").read_text(encoding="utf-8")
+
+
+def test_cells_that_a_spreadsheet_would_compute_are_guarded() -> None:
+    names = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "jpeg", "-5", "a=b"]
+    frame = pd.DataFrame({"codec": names, "bpp": -1.5, "=evil()": 1, "n": [None, *"abcdefg"]})
+    found = guarded(frame)
+    assert found["codec"].tolist() == [*(f"'{name}" for name in names[:5]), "jpeg", "-5", "a=b"]
+    assert list(found) == ["codec", "bpp", "'=evil()", "n"]
+    assert set(found["bpp"]) == {-1.5}
+    assert frame["codec"].tolist() == names
 
 
 def test_latex_escapes() -> None:

@@ -10,8 +10,6 @@ import pytest
 
 from benchmark.errors import UsageError
 
-pytest.importorskip("distributed", reason="needs the extra `cluster`")
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -66,6 +64,10 @@ def test_a_cluster_makes_the_rows_that_this_machine_makes(scheduler: str, tmp_pa
 
 def test_no_scheduler_is_an_input_error(tmp_path: Path) -> None:
     from benchmark.runs.cluster import ClusterExecutor
+    from benchmark.runs.guard import Limits
+    from benchmark.runs.suite import load_suite
+    from benchmark.runs.survey import Question
 
+    question = Question(load_suite("demo"), tmp_path)
     with pytest.raises(UsageError, match="no Dask scheduler answers"):
-        ClusterExecutor("tcp://127.0.0.1:9")
+        ClusterExecutor("tcp://127.0.0.1:9", question, {}, Limits(), run="r")

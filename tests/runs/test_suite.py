@@ -69,7 +69,7 @@ def test_plan_is_every_codec_at_every_point_on_every_image(tmp_path: Path) -> No
 def test_learned_codecs_are_one_family_and_others_their_own(tmp_path: Path) -> None:
     labels = "".join(
         f'[[codec]]\nname = "{name}"\npoints = [0.013]\n'
-        for name in ("baseline", "finetuned-tcq", "jpeg", "webp")
+        for name in ("baseline", "patch-finetuned-tcq", "jpeg", "webp")
     )
     tasks = parse_suite(suite_file(tmp_path, HEAD + labels)).tasks(dataset("a.png", size=1))
     assert [task.codec_family for task in tasks] == ["learned", "learned", "jpeg", "webp"]

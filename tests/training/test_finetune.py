@@ -266,7 +266,8 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("compressai:mbt2018-mean:9", "known are compressai:mbt2018-mean:1 to :8"),
-        ("compressai:mbt2018:3", "known are"),
+        ("compressai:mbt2018-man:3", "did you mean 'mbt2018-mean'"),
+        ("compressai:mbt2018:9", "known are compressai:mbt2018:1 to :8"),
         ("absent.safetensors", "no such file"),
     ],
 )

@@ -6,23 +6,31 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.learned.architectures.loading import described, trained_state
 from benchmark.learned.coding.indices import IndexCoder
 from benchmark.learned.quantizers import get_quantizer
 from benchmark.learned.quantizers.base import QuantizerSettings
 from benchmark.learned.quantizers.fits import OCTAVES, SCALE_KNOTS, SCALE_STEP, Fit
 from benchmark.learned.quantizers.fitted import FittedQuantizer
 from benchmark.learned.tables import SCALE_TABLE, SCALES
+from benchmark.learned.weights import load_model, shipped_folder
 from benchmark.training.fit_tables import (
     _MAGNITUDES,
+    Encoded,
+    Model,
     _expanded,
     _log2_magnitudes,
+    fit_expansion,
+    fit_tables,
     fitted,
     most_likely,
     start_of,
 )
+from benchmark.training.sources import Source
 
 FITS = {name: quantizer.fit for name, quantizer in fitted().items()}
 NAMES = sorted(FITS)
+EXPANDED = sorted(name for name, quantizer in fitted().items() if quantizer.expanded)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,16 +82,60 @@ def _bits(fit: Fit, counts: np.ndarray) -> float:
     return coder.entropy_bits(indices.astype(np.int32)[None], scales.astype(np.uint8)[None])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EXPANDED)
 def test_the_expansion_with_a_gradient_is_the_decoders(name: str) -> None:
-    quantizer, settings = get_quantizer(f"{name}-expanded"), QuantizerSettings(0.8)
-    assert isinstance(quantizer, FittedQuantizer)
+    quantizer, settings = fitted()[name], QuantizerSettings(0.8)
     rng = np.random.default_rng(1)
     indices = rng.integers(-9, 10, (7, 50)).astype(np.int32)
     scale_index = rng.integers(0, SCALES, indices.shape).astype(np.uint8)
-    points = torch.from_numpy(get_quantizer(name).dequantize(indices, scale_index, settings))
+    points = torch.from_numpy(quantizer.points(indices, settings))
     knots = torch.tensor([quantizer.fit.stretch, quantizer.fit.shift]).T
     ours = _expanded(knots, points, torch.from_numpy(scale_index).float() / SCALE_STEP, 0.8)
     values = quantizer.dequantize(indices, scale_index, settings)
     np.testing.assert_allclose(ours.numpy(), values, rtol=1e-5, atol=1e-6)
     assert not np.array_equal(points.numpy(), values)
+
+
+@pytest.mark.parametrize("step_by_step", [False, True])
+def test_the_fit_lowers_bits_and_error_of_a_network(
+    step_by_step: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With context too, where what one step picks, and its offsets, are what the next is predicted from."""
+    monkeypatch.setattr("benchmark.training.fit_tables.ROUNDS", 2)
+    monkeypatch.setattr("benchmark.training.fit_tables.DESCENT_STEPS", 24)
+    model = tiny(step_by_step=step_by_step)
+    start, quantizer = start_of("tcq8-expanded"), fitted()["tcq8-expanded"]
+    encoded = [(model, model.crops(quantizer.refitted(start)))]
+    found = fit_tables(quantizer, start, encoded)
+    assert _cost_of(quantizer.refitted(found), encoded)[0] < _cost_of(quantizer.refitted(start), encoded)[0]
+    expanded = fit_expansion(quantizer, found, encoded)
+    assert (
+        _cost_of(quantizer.refitted(expanded), encoded)[1] < _cost_of(quantizer.refitted(found), encoded)[1]
+    )
+
+
+def tiny(*, step_by_step: bool) -> Model:
+    """Return a shipped network, of one step or of many, with crops of random waves."""
+    variant = "patch" if step_by_step else "baseline"
+    network, _ = load_model(variant, 0.013, shipped_folder())
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    waves = [torch.sin(x / a + y / b) * 0.3 + 0.5 for a, b in ((3, 7), (9, 4), (2, 30), (5, 5))]
+    batch = torch.stack([torch.stack([w, w.flip(0), w.T]) for w in waves])
+    source = Source("tiny", described(network), trained_state(network), 0.013, {})
+    return Model(network.requires_grad_(False), source, 0.013, batch)
+
+
+def _cost_of(quantizer: FittedQuantizer, encoded: Encoded) -> tuple[float, float]:
+    """Return the bits and the squared error of the crops, the latents before the search fixed."""
+    bits, error = 0.0, 0.0
+    for model, crops in encoded:
+        settings = model.settings(quantizer.name)
+        coder = IndexCoder(quantizer, settings)
+        for crop in crops:
+            values = []
+            for part in crop.parts:
+                indices = quantizer.quantize(part.residual, part.scale_index, settings)
+                bits += coder.entropy_bits(indices, part.scale_index)
+                values.append(torch.from_numpy(quantizer.dequantize(indices, part.scale_index, settings)))
+            error += float((crop.decoded(model.network, values) - crop.x).square().sum())
+    return bits, error

@@ -25,5 +25,9 @@ ARCHITECTURES: Registry[type[Architecture]] = Registry(
     builtin={
         "mean-scale": "benchmark.learned.architectures.mean_scale:MeanScaleHyperprior",
         "patch": "benchmark.learned.architectures.patch:Patch",
+        "bmshj2018-hyperprior": "benchmark.learned.architectures.scale:ScaleHyperprior",
+        "cheng2020-anchor-checkerboard": "benchmark.learned.architectures.space_channel:Checkerboard",
+        "elic2022-official": "benchmark.learned.architectures.space_channel:Elic",
+        "elic2022-chandelier": "benchmark.learned.architectures.space_channel:ElicChandelier",
     },
 )

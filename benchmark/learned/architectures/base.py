@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from benchmark.arrays import F32, F64, U8, Intp
-from benchmark.errors import WeightsError
+from benchmark.errors import NotExactError, WeightsError
 from benchmark.learned.architectures.layers import Bottleneck, GaussianConditional
 from benchmark.learned.architectures.transforms import Transforms, WholeImage
 
@@ -177,9 +177,13 @@ class Architecture(nn.Module, ABC):
     def prior(self, z_hat: Tensor | None, y: Tensor) -> Prior:
         """Return the prior of latents shaped like `y`, whose values it does not look at."""
 
-    @abstractmethod
     def exact_prior(self) -> ExactPrior:
-        """Return the prior in exact arithmetic. Raises WeightsError for weights that no grid holds."""
+        """Return the prior in exact arithmetic.
+
+        Raises WeightsError for weights that no grid holds, NotExactError for layers that exact arithmetic
+        does not have, as attention; by default always. Streams are then of one machine (see `FloatPrior`).
+        """
+        raise NotExactError(f"{self.name} has no entropy model in exact arithmetic")
 
     def at(self, lmbda: float | Tensor) -> Architecture:
         """Return the network, its tensors shared, for a rate; itself if it has but one.

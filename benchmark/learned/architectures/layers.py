@@ -20,17 +20,32 @@ with warnings.catch_warnings():  # what compressai imports for point clouds warn
     warnings.simplefilter("ignore")
     from compressai import layers
     from compressai.entropy_models import EntropyBottleneck, GaussianConditional
+    from compressai.models import ScaleHyperprior as ScaleModel
+    from compressai.models.sensetime import (
+        Cheng2020AnchorCheckerboard as CheckerboardModel,
+    )
+    from compressai.models.sensetime import (
+        Elic2022Chandelier as ChandelierModel,
+    )
+    from compressai.models.sensetime import (
+        Elic2022Official as ElicModel,
+    )
     from compressai.models.utils import conv, deconv
 
 __all__ = [
     "GDN",
     "PATCH",
     "Bottleneck",
+    "ChandelierModel",
+    "CheckerboardModel",
+    "ElicModel",
     "GaussianConditional",
+    "ScaleModel",
     "ScaledBottleneck",
     "conv",
     "dct_basis",
     "deconv",
+    "gdn_transforms",
     "latents_to_patches",
     "patches_to_latents",
     "start_from_dct",
@@ -121,6 +136,16 @@ class GDN(layers.GDN):  # type: ignore[misc]
             beta = self.beta_reparam(self.beta).to(dtype)
             apply: Any = _NormalizeChannels.apply  # torch leaves it untyped
             return cast(Tensor, apply(x.to(dtype), gamma, beta, self.inverse))
+
+
+def gdn_transforms(N: int, M: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return g_a and g_s of Balle et al. 2018: 5x5 layers of stride 2, N channels, GDN between; M latents."""
+    analysis = nn.Sequential(conv(3, N), GDN(N), conv(N, N), GDN(N), conv(N, N), GDN(N), conv(N, M))
+    synthesis = nn.Sequential(
+        deconv(M, N), GDN(N, inverse=True), deconv(N, N), GDN(N, inverse=True),
+        deconv(N, N), GDN(N, inverse=True), deconv(N, 3),
+    )  # fmt: skip
+    return analysis, synthesis
 
 
 class Bottleneck(EntropyBottleneck):  # type: ignore[misc]

@@ -22,11 +22,11 @@ from benchmark.learned.architectures.base import (
     Step,
 )
 from benchmark.learned.architectures.layers import (
-    GDN,
     PATCH,
     Bottleneck,
     conv,
     deconv,
+    gdn_transforms,
     latents_to_patches,
     patches_to_latents,
     start_from_dct,
@@ -69,13 +69,7 @@ class MeanScaleHyperprior(Architecture):
     def __init__(self, N: int, M: int, *, linear_branch: bool = False) -> None:
         super().__init__(MeanScaleConfig(N=N, M=M, linear_branch=linear_branch))
         self.N, self.M, self.linear_branch = N, M, linear_branch
-        self.g_a = nn.Sequential(
-            conv(3, N), GDN(N), conv(N, N), GDN(N), conv(N, N), GDN(N), conv(N, M)
-        )  # fmt: skip
-        self.g_s = nn.Sequential(
-            deconv(M, N), GDN(N, inverse=True), deconv(N, N), GDN(N, inverse=True),
-            deconv(N, N), GDN(N, inverse=True), deconv(N, 3),
-        )  # fmt: skip
+        self.g_a, self.g_s = gdn_transforms(N, M)
         self.h_a = nn.Sequential(
             conv(M, N, stride=1, kernel_size=3), nn.LeakyReLU(), conv(N, N), nn.LeakyReLU(), conv(N, N)
         )  # fmt: skip
@@ -119,7 +113,7 @@ class MeanScaleHyperprior(Architecture):
 
     def prior(self, z_hat: Tensor | None, y: Tensor) -> Prior:
         """Return the mean and scale that h_s gives each latent; one step."""
-        return _OneStep(*self.hyper_synthesis(cast(Tensor, z_hat)))
+        return OneStep(*self.hyper_synthesis(cast(Tensor, z_hat)))
 
     def exact_prior(self) -> ExactPrior:
         """Return h_s in exact arithmetic."""
@@ -153,7 +147,7 @@ class MeanScaleHyperprior(Architecture):
         return MeanScaleConfig(N=first.shape[0], M=last.shape[0], linear_branch="g_a_linear.weight" in state)
 
 
-class _OneStep:
+class OneStep:
     """Parameters that are all known at once."""
 
     def __init__(self, mu: Tensor, sigma: Tensor) -> None:

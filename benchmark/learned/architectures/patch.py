@@ -87,9 +87,9 @@ class GroupPrior(nn.Module):
 
     def anchor_weight(self) -> Tensor:
         """Return the weight of that convolution, float32 [hidden, own, 5, 5]."""
-        weight = self.from_anchors.new_zeros(*self.from_anchors.shape[:2], 5, 5)
-        weight[:, :, torch.from_numpy(_NEIGHBOURS)] = self.from_anchors
-        return weight
+        weight = self.from_anchors.new_zeros(*self.from_anchors.shape[:2], 25)
+        taps = torch.from_numpy(np.flatnonzero(_NEIGHBOURS)).to(weight.device)  # ONNX has no boolean masks
+        return weight.index_copy(2, taps, self.from_anchors).view(*weight.shape[:2], 5, 5)
 
     def expect(self, scales: Tensor) -> None:
         """Begin with these scales, [own], and means of 0, which the rest only modulates."""

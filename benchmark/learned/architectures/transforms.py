@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -51,24 +52,38 @@ class Network(Protocol):
 
 
 class WholeImage:
-    """The network as it is, on the whole image and one thread: memory grows with the image."""
+    """The network as it is, on the whole image and one thread: memory grows with the image.
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    `device` is where the network's tensors are; images and latents come from the processor and go back to it,
+    so that what was begun is done when a call returns. Kernels are those whose sums have one order.
+    """
+
+    def __init__(self, network: Network, device: torch.device | None = None) -> None:
+        self._network, self._device = network, device or torch.device("cpu")
 
     @torch.inference_mode()
     def analysis(self, image: U8) -> tuple[Tensor, Tensor | None]:
         """Return y and z (see `Transforms`)."""
-        with workers():
-            y = self._network.analysis(_to_tensor(image).permute(2, 0, 1)[None])
-            return y, self._network.hyper_analysis(y)
+        with workers(), _one_order():
+            y = self._network.analysis(_to_tensor(image).to(self._device).permute(2, 0, 1)[None])
+            z = self._network.hyper_analysis(y)
+            return y.cpu(), None if z is None else z.cpu()
 
     @torch.inference_mode()
     def synthesis(self, y_hat: F32) -> U8:
         """Return the image (see `Transforms`)."""
-        with workers():
-            x_hat = self._network.synthesis(torch.from_numpy(y_hat)[None])[0].permute(1, 2, 0)
+        with workers(), _one_order():
+            latents = torch.from_numpy(y_hat).to(self._device)[None]
+            x_hat = self._network.synthesis(latents)[0].permute(1, 2, 0).cpu()
         return _to_pixels(x_hat).contiguous().numpy()
+
+
+def _one_order() -> AbstractContextManager[None]:
+    """Return a context in which a graphics card sums as it did before, in float32."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return flags
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _GDN_PIXELS = 512
 """Pixels normalized at once: with 128 channels, they and their squares stay in a 1 MB cache."""
 _TASK_PIXELS = 256
 """Aim for the tiles, or the pixels of output where there are none, of one task."""
-_ROOM_ABOVE, _ROOM_BELOW = 6, 1
+_ROOM_ABOVE, _ROOM_BELOW = 6, 2
 """Spare rows around the strips that pass between stages, so that context joins them without a copy."""
 
 Then = Callable[[Tensor], object]
@@ -31,7 +31,7 @@ class Stage:
 
     All tensors are [rows, width, channels], contiguous. `run` gets above + n * step + below rows and writes
     the n * made rows of output, which have `channels`. Rows outside the image are zero, as in a padded
-    convolution. above + below + step - 1 is at most 6.
+    convolution. above + below + step - 1 is at most 6, below at most 2.
     """
 
     run: Callable[[Tensor, Tensor], object]
@@ -158,6 +158,22 @@ def down(layer: nn.Conv2d, then: Then | None = None) -> Stage:
             then(out)
 
     return Stage(run, layer.out_channels, 2, 1, 2)
+
+
+def direct(weight: Tensor, bias: Tensor, then: Then | None = None, *, shuffled: bool = False) -> Stage:
+    """Return the stage of a convolution of stride 1, its kernel 1x1, 3x3 or 5x5, then `then`.
+
+    Where `shuffled`, each four channels are the 2x2 pixels of one (nn.PixelShuffle).
+    """
+    weight, reach, made = _channels_last(weight), weight.shape[2] // 2, 2 if shuffled else 1
+
+    def run(x: Tensor, out: Tensor) -> None:
+        image = functional.conv2d(_image(x), weight, bias, padding=(0, reach))
+        out.copy_(_rows_last(functional.pixel_shuffle(image, made)))
+        if then is not None:
+            then(out)
+
+    return Stage(run, weight.shape[0] // made**2, reach, reach, 1, made)
 
 
 def up(weight: Tensor, bias: Tensor, then: Then | None = None) -> Stage:

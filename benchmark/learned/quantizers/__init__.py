@@ -30,7 +30,6 @@ QUANTIZERS: Registry[Quantizer] = Registry(
         "tcq4": "benchmark.learned.quantizers.tcq:FOUR_STATES",
         "tcq8": "benchmark.learned.quantizers.tcq:EIGHT_STATES",
         "rdoq-expanded": "benchmark.learned.quantizers.rdoq:RDOQ_EXPANDED",
-        "tcq4-expanded": "benchmark.learned.quantizers.tcq:FOUR_STATES_EXPANDED",
         "tcq8-expanded": "benchmark.learned.quantizers.tcq:EIGHT_STATES_EXPANDED",
     },
 )

@@ -106,9 +106,9 @@ class Quantizer(ABC):
 
         uint8 [C, L] scale_index is what `quantize` was given; reconstruction offsets depend on it.
         """
-        return self._points(indices, settings)
+        return self.points(indices, settings)
 
-    def _points(self, indices: I32, settings: QuantizerSettings) -> F32:
+    def points(self, indices: I32, settings: QuantizerSettings) -> F32:
         """Return float32 [C, L], the lattice points of the indices, which the search compares."""
         values: F32 = indices.astype(np.float32) * np.float32(settings.delta)
         return values

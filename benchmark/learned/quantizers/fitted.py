@@ -19,27 +19,26 @@ class FittedQuantizer(Quantizer):
     """A quantizer that searches, with tables fitted to latents of trained networks.
 
     The lattice points decide. Where `expanded`, the reconstruction has an offset away from zero (see `Fit`):
-    that suits a decoder that was trained with noise and never saw quantized latents.
+    that suits a decoder which was not trained on latents that a search has chosen.
     """
 
-    def __init__(
-        self, name: str, stream_id: int, fit: Fit, *, expanded: bool = False, calibrated: bool = True
-    ) -> None:
+    calibrated = True
+
+    def __init__(self, name: str, stream_id: int, fit: Fit, *, expanded: bool = False) -> None:
         self.name = name
         self.stream_id = stream_id
         self.fit = fit
         self.expanded = expanded
-        self.calibrated = calibrated
 
     def refitted(self, fit: Fit) -> Self:
-        """Return the same quantizer with other tables, its points on the lattice."""
+        """Return the same quantizer with other tables and offsets."""
         other = copy(self)
-        other.fit, other.expanded = fit, False
+        other.fit = fit
         return other
 
     def dequantize(self, indices: I32, scale_index: U8, settings: QuantizerSettings) -> F32:
         """Return float32 [C, L]: the lattice points, with their offsets if `expanded`."""
-        values = self._points(indices, settings)
+        values = self.points(indices, settings)
         if not self.expanded:
             return values
         stretch, shift = _expansion(self.fit, settings.delta)

@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.arrays import F32, I32, U8
 from benchmark.learned.quantizers import trellis
 from benchmark.learned.quantizers.base import QuantizerSettings
-from benchmark.learned.quantizers.fits import RDOQ_FIT, Fit
+from benchmark.learned.quantizers.fits import RDOQ_EXPANDED_FIT, RDOQ_FIT, Fit
 from benchmark.learned.quantizers.fitted import FittedQuantizer, cells_between
 from benchmark.learned.tables import MAX_RADIUS, PmfTables, index_bits
 
@@ -53,4 +53,4 @@ def _rdoq_costs(fit: Fit, settings: QuantizerSettings) -> F32:
 
 
 RDOQ = Rdoq("rdoq", 2, RDOQ_FIT)
-RDOQ_EXPANDED = Rdoq("rdoq-expanded", 5, RDOQ_FIT, expanded=True)
+RDOQ_EXPANDED = Rdoq("rdoq-expanded", 5, RDOQ_EXPANDED_FIT, expanded=True)

@@ -9,7 +9,7 @@ import numpy as np
 from benchmark.arrays import F32, I32, U8
 from benchmark.learned.quantizers import trellis
 from benchmark.learned.quantizers.base import QuantizerSettings
-from benchmark.learned.quantizers.fits import TCQ4_FIT, TCQ8_FIT, Fit
+from benchmark.learned.quantizers.fits import TCQ4_FIT, TCQ8_EXPANDED_FIT, TCQ8_FIT, Fit
 from benchmark.learned.quantizers.fitted import FittedQuantizer, cells_between
 from benchmark.learned.quantizers.trellis import TCQ4, TCQ8, RateTable, Trellis
 from benchmark.learned.tables import MAX_RADIUS, PmfTables, index_bits
@@ -24,16 +24,9 @@ class Tcq(FittedQuantizer):
     machine: Trellis
 
     def __init__(
-        self,
-        name: str,
-        stream_id: int,
-        fit: Fit,
-        machine: Trellis,
-        *,
-        expanded: bool = False,
-        calibrated: bool = True,
+        self, name: str, stream_id: int, fit: Fit, machine: Trellis, *, expanded: bool = False
     ) -> None:
-        super().__init__(name, stream_id, fit, expanded=expanded, calibrated=calibrated)
+        super().__init__(name, stream_id, fit, expanded=expanded)
         self.machine = machine
 
     def default_settings(self) -> QuantizerSettings:
@@ -48,7 +41,8 @@ class Tcq(FittedQuantizer):
         costs = rate_costs(self.fit, settings)
         return trellis.search(residual, scale_index, settings.delta, costs, self.machine, threads)
 
-    def _points(self, indices: I32, settings: QuantizerSettings) -> F32:
+    def points(self, indices: I32, settings: QuantizerSettings) -> F32:
+        """Return float32 [C, L], the lattice points of the indices, which the search compares."""
         values: F32 = trellis.dequantize(
             np.ascontiguousarray(indices, np.int32),
             np.float32(settings.delta),
@@ -81,5 +75,4 @@ def rate_costs(fit: Fit, settings: QuantizerSettings) -> RateTable:
 
 FOUR_STATES = Tcq("tcq4", 3, TCQ4_FIT, TCQ4)
 EIGHT_STATES = Tcq("tcq8", 4, TCQ8_FIT, TCQ8)
-FOUR_STATES_EXPANDED = Tcq("tcq4-expanded", 6, TCQ4_FIT, TCQ4, expanded=True, calibrated=False)
-EIGHT_STATES_EXPANDED = Tcq("tcq8-expanded", 7, TCQ8_FIT, TCQ8, expanded=True)
+EIGHT_STATES_EXPANDED = Tcq("tcq8-expanded", 7, TCQ8_EXPANDED_FIT, TCQ8, expanded=True)

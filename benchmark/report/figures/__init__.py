@@ -15,6 +15,7 @@ FIGURES: Registry[Figure] = Registry(
         "savings": "benchmark.report.figures.savings:SAVINGS",
         "per-image": "benchmark.report.figures.per_image:PER_IMAGE",
         "time": "benchmark.report.figures.time:TIME",
+        "complexity": "benchmark.report.figures.complexity:COMPLEXITY",
     },
 )
 """Figures by the name that their files begin with, in the order in which captions and page have them."""

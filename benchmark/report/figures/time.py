@@ -10,13 +10,16 @@ from benchmark.analysis import Estimate
 from benchmark.report import captions
 from benchmark.report.figures.base import Figure, Panel, Variant, plotted
 from benchmark.report.figures.texts import name_marks
+from benchmark.report.speed import Spread
 from benchmark.report.summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MAX_NAMES = 8
+MAX_NAMES = 8
 """With more marks than this their names would cover one another: a legend has them."""
+_TOO_CLOSE = 3.0
+"""Marks within this factor stand on an axis from 0."""
 SIDES = {"encode": "Encoding", "decode": "Decoding"}
 
 
@@ -85,44 +88,43 @@ def _listed(what: str, names: Sequence[str]) -> list[str]:
 
 def _draw(ax: Axes, summary: Summary, metric: str, side: str) -> None:
     """Draw one panel, each mark with its name. Bars: quartiles of the time, interval of the rate."""
+    spreads = {codec: getattr(summary.speeds[codec], side) for codec in time_points(summary, metric)}
+    draw_marks(ax, summary, metric, time_points(summary, metric), spreads)
+    ax.set(xlabel=f"{SIDES[side]} time (s per megapixel)")
+
+
+def draw_marks(
+    ax: Axes, summary: Summary, metric: str, rates: Mapping[str, Estimate], spreads: Mapping[str, Spread]
+) -> None:
+    """Draw the BD-rate of each codec over a cost, both with bars, and its name where there is room."""
     scale = summary.presentation.medium.scale
-    for codec, rate in time_points(summary, metric).items():
+    in_legend = len(rates) > MAX_NAMES
+    for codec, rate in rates.items():
         assert rate.value is not None
-        spread, style = getattr(summary.speeds[codec], side), summary.styles[codec]
+        spread, style = spreads[codec], summary.styles[codec]
         bar: dict[str, Any] = {"color": style.colour, "linewidth": 0.8 * scale, "alpha": 0.7}
         ax.plot([spread.low, spread.high], [rate.value] * 2, **bar)
         if rate.low is not None and rate.high is not None:
             ax.plot([spread.median] * 2, [rate.low, rate.high], **bar)
-        ax.plot(
-            spread.median,
-            rate.value,
-            label=codec if _in_legend(summary, metric) else None,
-            **style.mark(1.2 * scale),
-        )
-    _time_axis(ax)
-    ax.set(xlabel=f"{SIDES[side]} time (s per megapixel)")
+        ax.plot(spread.median, rate.value, label=codec if in_legend else None, **style.mark(1.2 * scale))
+    _logarithmic(ax)
     ax.set(ylabel=f"{captions.short_label(metric)} BD-rate (%)")
     ax.grid(True)
-    if not _in_legend(summary, metric):
-        named = time_points(summary, metric)
-        name_marks(ax, {codec: _place(summary, codec, rate, side) for codec, rate in named.items()}, summary)
+    if not in_legend:
+        name_marks(ax, {c: (spreads[c].median, float(rate.value or 0)) for c, rate in rates.items()}, summary)
 
 
-def _in_legend(summary: Summary, metric: str) -> bool:
-    return len(time_points(summary, metric)) > _MAX_NAMES
-
-
-def _place(summary: Summary, codec: str, rate: Estimate, side: str) -> tuple[float, float]:
-    assert rate.value is not None
-    return float(getattr(summary.speeds[codec], side).median), rate.value
-
-
-def _time_axis(ax: Axes) -> None:
+def _logarithmic(ax: Axes) -> None:
+    """Make the horizontal axis logarithmic, unless its marks are so close that it would have no ticks."""
+    ax.margins(x=0.2, y=0.12)  # room for the names
+    low, high = ax.dataLim.intervalx
+    if high < _TOO_CLOSE * low:
+        ax.set_xlim(0, 1.25 * high)
+        return
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.xaxis.set_minor_formatter(lambda value, _: _two_or_five(ax, value))
     ax.tick_params(axis="x", which="minor", labelsize=7)
-    ax.margins(x=0.2, y=0.12)  # room for the names
 
 
 def _two_or_five(ax: Axes, value: float) -> str:

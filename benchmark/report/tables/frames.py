@@ -21,6 +21,9 @@ def bd_frame(summary: Summary) -> pd.DataFrame:
     for side in ("encode", "decode"):
         medians = {codec: getattr(speed, side).median for codec, speed in summary.speeds.items()}
         frame[f"{side}_seconds_per_megapixel"] = frame["codec"].map(medians).astype(float)
+    for side in ("encode", "decode"):
+        medians = {codec: getattr(cost, side).median for codec, cost in summary.costs.items()}
+        frame[f"{side}_kmac_per_pixel"] = frame["codec"].map(medians).astype(float)
     return frame
 
 

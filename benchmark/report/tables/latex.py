@@ -15,7 +15,7 @@ from benchmark.report.tables.rows import alone, headings, notes, rows
 if TYPE_CHECKING:
     from pylatexenc.latexencode import UnicodeToLatexEncoder
 
-_COLUMNS = ("codec", "rate", "interval", "mean_of_images", "quality", "encode", "decode")
+_COLUMNS = ("codec", "rate", "interval", "mean_of_images", "quality", "encode", "decode", "macs")
 _OWN_RULES = {
     ord("<"): r"\textless", ord(">"): r"\textgreater", ord("|"): r"\textbar", ord("\n"): " ",
     ord(MINUS): "$-$", ord(DASH): "--",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from benchmark.report import captions
+from benchmark.report.headline import sentences
 from benchmark.report.summary import Summary
 from benchmark.report.tables.rows import LEFT, alone, headings, notes, rows
 
@@ -19,6 +20,8 @@ def markdown(summary: Summary) -> str:
     for metric in summary.metrics:
         heading = f"## {captions.short_label(metric)}"
         parts += [heading, _table(summary, metric), _list(notes(summary, metric))]
+    if mean := sentences(summary):
+        parts += ["## Mean of the metrics", _list(mean)]
     if len(summary.failures):
         failures = summary.failures.itertuples()
         said = _list(f"{r.codec}, {r.status}: {r.rows} evaluations: {r.error}" for r in failures)

@@ -29,13 +29,14 @@ class Row:
     moved: str
     encode: str
     decode: str
+    macs: str
     statuses: str
 
 
 HEADINGS = Row(
     "Codec", "BD-rate (%)", "95 % interval", "Figure", "Of mean curves (%)", "Mean of images (%)",
     "Median (%)", "Better on", "BD-quality", "Over", "Without a point (±)", "Encode (s/MP)",
-    "Decode (s/MP)", "Status",
+    "Decode (s/MP)", "Decode (kMAC/pixel)", "Status",
 )  # fmt: skip
 """The headings that do not hang on the metric (see `headings`)."""
 LEFT = ("codec", "figure", "statuses")
@@ -56,7 +57,7 @@ def rows(summary: Summary, metric: str, anchor: str | None = None) -> list[Row]:
 
 
 def _row(summary: Summary, c: Comparison, once: Collection[Status]) -> Row:
-    own, speed = c.per_image, summary.speeds.get(c.codec)
+    own, speed, cost = c.per_image, summary.speeds.get(c.codec), summary.costs.get(c.codec)
     better = DASH
     if own is not None and own.n_images:
         better = f"{int((own.table['bd_rate_percent'] < 0).sum())} of {own.n_images}"
@@ -74,6 +75,7 @@ def _row(summary: Summary, c: Comparison, once: Collection[Status]) -> Row:
         moved=number(c.mean_curve.interpolation_error_percent),
         encode=f"{speed.encode.median:.3g}" if speed else DASH,
         decode=f"{speed.decode.median:.3g}" if speed else DASH,
+        macs=f"{cost.decode.median:.3g}" if cost else DASH,
         statuses=captions.status_text(c, once),
     )
 

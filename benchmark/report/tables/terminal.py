@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "codec", "rate", "interval", "figure", "mean_curve", "mean_of_images", "better", "quality", "shared",
-    "moved", "encode", "decode", "statuses",
+    "moved", "encode", "decode", "macs", "statuses",
 )  # fmt: skip
 _DROPPED = (
-    ("mean_curve", "mean_of_images"), ("shared",), ("encode", "decode"), ("moved",), ("quality",),
+    ("mean_curve", "mean_of_images"), ("shared",), ("macs",), ("encode", "decode"), ("moved",), ("quality",),
     ("figure",), ("better",), ("interval",),
 )  # fmt: skip
 """What is left out, step by step, where a terminal is too narrow: the files have it."""

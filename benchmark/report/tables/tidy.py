@@ -9,6 +9,8 @@ import pandas as pd
 
 from benchmark.analysis import Comparison, Estimate
 from benchmark.metrics import METRICS
+from benchmark.report.headline import mean_rates
+from benchmark.report.speed import Spread
 from benchmark.report.summary import Summary
 
 TIDY_COLUMNS = [
@@ -20,11 +22,14 @@ TIDY_COLUMNS = [
 def tidy(summary: Summary) -> pd.DataFrame:
     """Return every number of the report, one a row (TIDY_COLUMNS).
 
-    `kind` is curve (figures bpp, quality_db and value at a point), bd (against `anchor`) or time.
+    `kind` is curve (figures bpp, quality_db and value at a point), bd (against `anchor`), time or operations.
     `value`, `low` and `high` are in `unit`.
     """
     shared = {"suite": summary.suite, "dataset": summary.dataset}
-    found = [{**shared, **row} for row in (*_curve_rows(summary), *_bd_rows(summary), *_time_rows(summary))]
+    found = [
+        {**shared, **row}
+        for row in (*_curve_rows(summary), *_bd_rows(summary), *_mean_rows(summary), *_cost_rows(summary))
+    ]
     frame = pd.DataFrame(found, columns=TIDY_COLUMNS)
     numbers = dict.fromkeys(("point", "value", "low", "high"), "float64")
     counts = dict.fromkeys(("images", "dataset_size", "resamples"), "Int64")
@@ -86,16 +91,28 @@ def _figures(c: Comparison) -> Iterator[dict[str, Any]]:
             yield {**about, "figure": figure, **numbers, "unit": unit, "statuses": " ".join(held)}
 
 
-def _time_rows(summary: Summary) -> Iterator[dict[str, Any]]:
+def _mean_rows(summary: Summary) -> Iterator[dict[str, Any]]:
+    for mean in mean_rates(summary):
+        yield {
+            "kind": "bd", "metric": " ".join(mean.metrics), "anchor": mean.anchor, "codec": mean.codec,
+            "source": "measured", "figure": "bd_rate_mean_of_metrics", "value": mean.rate.value,
+            "low": mean.rate.low, "high": mean.rate.high, "unit": "%", "images": mean.images,
+            "dataset_size": summary.dataset_size, "resamples": mean.resamples,
+        }  # fmt: skip
+
+
+def _cost_rows(summary: Summary) -> Iterator[dict[str, Any]]:
     for codec, speed in summary.speeds.items():
+        about = {"kind": "time", "codec": codec, "source": "measured", "statuses": speed.condition}
         for side in ("encode", "decode"):
-            spread = getattr(speed, side)
-            about = {"kind": "time", "codec": codec, "source": "measured", "statuses": speed.condition}
-            yield {
-                **about,
-                "figure": f"{side}_seconds_per_megapixel",
-                "value": spread.median,
-                "low": spread.low,
-                "high": spread.high,
-                "unit": "s/MP",
-            }
+            numbers = _spread(getattr(speed, side))
+            yield {**about, "figure": f"{side}_seconds_per_megapixel", **numbers, "unit": "s/MP"}
+    for codec, cost in summary.costs.items():
+        about = {"kind": "operations", "codec": codec, "source": "measured"}
+        for side in ("encode", "decode"):
+            numbers = _spread(getattr(cost, side))
+            yield {**about, "figure": f"{side}_kmac_per_pixel", **numbers, "unit": "kMAC/pixel"}
+
+
+def _spread(found: Spread) -> dict[str, float]:
+    return {"value": found.median, "low": found.low, "high": found.high}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.report.figures.base import short_name
 from benchmark.report.summary import Summary
 from benchmark.report.tables.frames import bd_frame, curve_frame, image_frame
 from benchmark.report.tables.markdown import markdown
 from benchmark.report.tables.tidy import tidy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_tables(summary: Summary, folder: Path, formats: Sequence[str]) -> list[Path]:
@@ -36,7 +40,30 @@ def _csv(summary: Summary, folder: Path) -> list[Path]:
         "curves": curve_frame(summary),
         "per-image": image_frame(summary),
     }
-    return _texts(folder, {f"{name}.csv": frame.to_csv(index=False) for name, frame in frames.items()})
+    return _texts(
+        folder, {f"{name}.csv": guarded(frame).to_csv(index=False) for name, frame in frames.items()}
+    )
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that spreadsheets take for a formula, which may fetch and send
+(OWASP, CSV Injection: https://owasp.org/www-community/attacks/CSV_Injection)."""
+
+
+def guarded(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with an apostrophe before texts, headings too, that a spreadsheet would compute."""
+    texts = frame.select_dtypes(exclude=["number", "bool"])
+    return frame.assign(**{str(name): texts[name].map(_guarded) for name in texts}).rename(columns=_guarded)
+
+
+def _guarded(cell: object) -> object:
+    if not isinstance(cell, str) or not cell.startswith(FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def _parquet(summary: Summary, folder: Path) -> list[Path]:
