@@ -27,6 +27,7 @@ STUDIES: Registry[type[Study]] = Registry(
     builtin={
         "generations": "benchmark.studies.generations:Generations",
         "progressive": "benchmark.studies.progressive:Progressive",
+        "tiles": "benchmark.studies.tiles:Tiles",
     },
 )
 """Studies by the name that `bench study` takes."""
