@@ -15,7 +15,7 @@ from benchmark.cli.display import LOG_EVERY_SECONDS, duration, err
 
 if TYPE_CHECKING:
     from benchmark.results.store import Record
-    from benchmark.runs.suite import Task
+    from benchmark.runs.tasks import Task
 
 
 class Pace:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from benchmark.codecs.container import Container
     from benchmark.runs.cluster import ClusterExecutor
     from benchmark.runs.runner import Codecs
-    from benchmark.runs.suite import Suite, Task
+    from benchmark.runs.suite import Suite
     from benchmark.runs.survey import Question
+    from benchmark.runs.tasks import Task
     from benchmark.runs.workers import LocalExecutor
 
 run_app = typer.Typer(help="Measure the codecs of a suite.", no_args_is_help=True)
@@ -115,7 +116,8 @@ def suite(
     from benchmark.runs import runner
     from benchmark.runs.evaluate import RunContext
     from benchmark.runs.signals import ending_as_by_ctrl_c
-    from benchmark.runs.suite import load_suite, select_images, suite_file
+    from benchmark.runs.suite import load_suite, suite_file
+    from benchmark.runs.tasks import select_images
 
     if ship_data and (keep or not scheduler):
         raise UsageError(

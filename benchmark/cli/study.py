@@ -94,7 +94,8 @@ def _subject(
 ) -> Subject:
     from benchmark.cli import display
     from benchmark.data.find import find_dataset
-    from benchmark.runs.suite import load_suite, matching_images, suite_file
+    from benchmark.runs.suite import load_suite, suite_file
+    from benchmark.runs.tasks import matching_images
     from benchmark.studies.base import Subject
     from benchmark.studies.candidates import candidates
 

@@ -28,8 +28,8 @@ from benchmark.operations import FACT, Operations
 from benchmark.results.records import KEPT, Asked, Record, Status
 from benchmark.runs.disk import check_disk
 from benchmark.runs.state import state_put_back
-from benchmark.runs.suite import Task
 from benchmark.runs.target import Probe, near_rate
+from benchmark.runs.tasks import Task
 from benchmark.runs.workers import Stopped, start_clock
 
 WARM_UP_PIXELS = 64

@@ -15,8 +15,8 @@ from benchmark.errors import MachineError
 from benchmark.files import write_atomically
 from benchmark.results.records import Record
 from benchmark.runs.evaluate import RunContext, evaluate, failed_row
-from benchmark.runs.suite import Task
 from benchmark.runs.survey import Question, answer
+from benchmark.runs.tasks import Task
 from benchmark.runs.workers import LocalExecutor
 
 IDLE_SECONDS = 60.0

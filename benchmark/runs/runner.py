@@ -34,7 +34,8 @@ from benchmark.runs.evaluate import (
     metric_versions,
 )
 from benchmark.runs.schedule import Makespan, by_codec, failed_slots, longest_first, past_seconds
-from benchmark.runs.suite import Suite, Task
+from benchmark.runs.suite import Suite
+from benchmark.runs.tasks import Task
 from benchmark.versions import covers
 
 MAX_FAILED_SHARE = 0.2

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from benchmark.results.records import SLOT, Record, Slot, slot
 from benchmark.results.store import Store
-from benchmark.runs.suite import Task
+from benchmark.runs.tasks import Task
 
 SHORT_SECONDS = 1.0
 """Evaluations that take less stay in the order of the plan, which loads codecs and images least often."""

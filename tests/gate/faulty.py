@@ -31,7 +31,7 @@ from benchmark.learned.quantizers.tcq import Tcq
 from benchmark.learned.tables import PmfTables
 from benchmark.results.records import Record
 from benchmark.runs.evaluate import RunContext, evaluate
-from benchmark.runs.suite import Task
+from benchmark.runs.tasks import Task
 
 IMAGES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 CROP = (232, 248)

@@ -13,7 +13,7 @@ from benchmark.data.manifests import read_manifest
 from benchmark.images import load_image
 from benchmark.results.records import recorded_crop
 from benchmark.runs.evaluate import RunContext, evaluate, is_kept, kept_path
-from benchmark.runs.suite import Task
+from benchmark.runs.tasks import Task
 
 
 def task_for(path: Path, codec: str = "jpeg", point: float = 75.0, options: str = "{}") -> Task:

@@ -30,7 +30,8 @@ from benchmark.results.plan import write_plan
 from benchmark.results.store import Record, Store, read_results
 from benchmark.runs.evaluate import RunContext, kept_path
 from benchmark.runs.runner import Outcome, find_codecs, missing_tasks, run
-from benchmark.runs.suite import Suite, Task, parse_suite
+from benchmark.runs.suite import Suite, parse_suite
+from benchmark.runs.tasks import Task
 from benchmark.runs.workers import LocalExecutor
 
 ROOT = Path(__file__).parents[2]

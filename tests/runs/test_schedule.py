@@ -9,7 +9,7 @@ import pytest
 from benchmark.results.records import Record, slot
 from benchmark.results.store import Store
 from benchmark.runs.schedule import Makespan, by_codec, failed_slots, longest_first, past_seconds
-from benchmark.runs.suite import Task
+from benchmark.runs.tasks import Task
 
 TASK = Task("s", "d", 2, 2, "vtm", "vtm", "{}", 22.0, "a.png", "0" * 64, Path("a.png"))
 ROW = Record(

@@ -9,7 +9,8 @@ import pytest
 from benchmark.codecs import CODECS
 from benchmark.data.dataset import Dataset, ImageRef
 from benchmark.errors import SuiteError, UsageError
-from benchmark.runs.suite import Task, builtin_suites, load_suite, parse_suite, select_images
+from benchmark.runs.suite import builtin_suites, load_suite, parse_suite
+from benchmark.runs.tasks import Task, select_images
 
 HEAD = 'name = "mine"\ndataset = "demo"\nmetrics = ["psnr_rgb"]\n'
 JPEG = '[[codec]]\nname = "jpeg"\n'
