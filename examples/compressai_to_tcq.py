@@ -74,7 +74,7 @@ options = {{ weights = "weights", variant = "mine" }}
 
 [[codec]]
 name = "finetuned, TCQ"
-codec = "finetuned-tcq"
+codec = "baseline-tcq8"
 points = [{lmbda}]
 options = {{ weights = "weights", variant = "mine-tcq" }}
 """
@@ -154,7 +154,7 @@ def trained(split: Split, lmbda: float, path: Path, *, quick: bool) -> Path:
         model.aux_loss().backward()
         medians.step()
         if step % 100 == 0:
-            print(f"step {step} of {steps}: cost {float(cost):.3f}", flush=True)
+            print(f"step {step} of {steps}: cost {cost.item():.3f}", flush=True)
     torch.save({"state_dict": model.state_dict()}, path)
     return path
 

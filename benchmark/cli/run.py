@@ -123,6 +123,7 @@ def suite(
         raise UsageError(
             "--ship-data goes with --scheduler, and not with --keep: workers then see no results folder"
         )
+    _check_scheduler(scheduler)
     folder_of_suite = suite_file(name).parent
     whole = load_suite(name, code=not no_code)
     if device is not None:
@@ -210,6 +211,13 @@ def _told_how_to_resume(folder: Path, *, fresh: bool, some: bool) -> Iterator[No
             typer.echo(f"bench: stopped by {end.signal.name}", err=True)
             raise typer.Exit(128 + end.signal) from end
         raise
+
+
+def _check_scheduler(address: str | None) -> None:
+    if address:
+        from benchmark.runs.cluster import check_address
+
+        check_address(address)
 
 
 def _here(jobs: int, timeout: float | None, memory: float | None) -> LocalExecutor:

@@ -19,7 +19,13 @@ SHADES = (0.0, -0.4, 0.4, -0.65)
 """How far a hue goes to black (below 0) or white, for the variants of a family."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "<", "X", ">", "p", "*")
 _Dash = str | tuple[float, tuple[float, ...]]
-DASHES: tuple[_Dash, ...] = ("-", (0, (8, 1.2, 1.2, 1.2)), (0, (6, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+DASHES: tuple[_Dash, ...] = (
+    "-",
+    (0, (8, 1.2, 1.2, 1.2)),
+    (0, (6, 1.5)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (1.2, 1.2)),
+)
 _PUBLISHED_DASH: _Dash = (0, (2.5, 1.5))
 
 SINGLE_COLUMN_INCHES = 3.5

@@ -269,15 +269,21 @@ def _connect(distributed: Any, address: str, where: str) -> Any:  # noqa: ANN401
         raise UsageError(f"--scheduler {where}: no Dask scheduler answers there: {error}") from error
 
 
+def check_address(address: str) -> None:
+    """Raise UsageError for "local:N" without a number of workers."""
+    number = address.removeprefix(LOCAL)
+    if address.startswith(LOCAL) and not (number.isdecimal() and 1 <= int(number) <= 1024):
+        raise UsageError(f"--scheduler {address}: give local:N, with a number of workers N")
+
+
 @contextmanager
 def _cluster(address: str) -> Iterator[str]:
     """Yield the address of a scheduler; "local:N" is one that is started here and ends with the block."""
+    check_address(address)
     if not address.startswith(LOCAL):
         yield address
         return
     number = address.removeprefix(LOCAL)
-    if not number.isdecimal() or not 1 <= int(number) <= 1024:
-        raise UsageError(f"--scheduler {address}: give local:N, with a number of workers N")
     distributed = _dask()
     with (
         run_folder() as folder,

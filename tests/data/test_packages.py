@@ -133,7 +133,7 @@ def test_a_package_with_a_broken_manifest_is_named(
     said = rf"'photographs': entry point .* of photographs cannot be loaded .*{reason}.*uninstall"
     with pytest.raises(DatasetError, match=said):
         find_dataset("photographs")
-    assert [name for name, _ in DATASETS.items()] == ["demo", "kodak", "tecnick"]
+    assert [name for name, _ in DATASETS.items()] == ["demo", "kodak", "machines", "tecnick"]
     listed = bench_in(site, "list", "datasets").stdout
     assert re.search(rf"^photographs +not available: .*{said}", listed, re.MULTILINE)
     assert title_of("photographs") == "photographs"

@@ -55,7 +55,7 @@ def test_a_signal_ends_a_run_as_ctrl_c_does(runs: Runs, how: signal.Signals) -> 
         runs.wait_for(1)
         wait_until((runs.folder / "pid").exists)
         running.send_signal(how)
-        _, said = running.communicate(timeout=20)
+        _, said = running.communicate(timeout=60)
     wait_until(lambda: processes_below(temporary) == [], 5)
     if how == signal.SIGKILL:
         assert len(list(temporary.iterdir())) == 1  # of the run, in it what it and its processes left
@@ -82,7 +82,7 @@ def test_a_closed_terminal_ends_a_run_and_its_journal_is_merged(runs: Runs) -> N
         runs.wait_for(2)
         running.send_signal(signal.SIGHUP)  # as the kernel does to the session of a terminal
         os.close(ours)
-        running.wait(timeout=20)
+        running.wait(timeout=60)
     assert (runs.results / "_journal.jsonl").stat().st_size == 0
     assert len(pd.read_parquet(runs.results)) == 2
     assert list((runs.folder / "temporary").iterdir()) == []

@@ -244,8 +244,8 @@ def test_nothing_to_compare_is_an_error() -> None:
         check(frame.iloc[:0], frame)
     with pytest.raises(AnalysisError, match="no codec in common"):
         check(frame[frame["codec"] == "jpeg"], frame[frame["codec"] != "jpeg"])
-    with pytest.raises(AnalysisError, match="unknown metric 'vmaf'; known: "):
-        check(frame, frame, metrics=["vmaf"])
+    with pytest.raises(AnalysisError, match="unknown metric 'warmth'; known: "):
+        check(frame, frame, metrics=["warmth"])
     empty = frame.assign(psnr_yuv=np.nan)
     with pytest.raises(AnalysisError, match="neither side holds"):
         check(empty, empty, metrics=["psnr_yuv"])

@@ -110,10 +110,10 @@ def test_ms_ssim_is_symmetric_and_bounded(distortion: str) -> None:
     assert 0 <= there < 1
 
 
-@pytest.mark.parametrize("name", METRICS.names())
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if not metric.in_steps])
 def test_every_metric_falls_with_noise(name: str) -> None:
-    reference = scene(200, 170)
     metric = usable(name)
+    reference = scene(200, 170)
     values = [metric.compute(reference, add_noise(reference, sigma)) for sigma in (1, 3, 9, 27, 81)]
     assert (np.diff(metric.quality(np.array(values))) < 0).all()
 
