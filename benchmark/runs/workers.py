@@ -36,8 +36,11 @@ _PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
 
 
-class Stopped(BaseException):
-    """The pool wants this worker to end; whoever catches what a codec raises lets this pass."""
+class Stopped(SystemExit):
+    """The pool wants this worker to end; whoever catches what a codec raises lets this pass.
+
+    It ends a worker without a word where it finds it between two tasks.
+    """
 
 
 PREPARING_SECONDS = 600.0
