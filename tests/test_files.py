@@ -122,5 +122,5 @@ def test_texts_of_users_are_read_in_one_place() -> None:
         if ".read_text(" in path.read_text(encoding="utf-8")
     }
     own = {"training/recipe.py", "report/page/html.py", "analysis/published.py"}
-    system = {"environment.py", "runs/complexity.py", "studies/tiles_memory.py"}
+    system = {"environment.py", "runs/complexity.py"}
     assert calls == {"files.py", *system, *own}

@@ -159,9 +159,8 @@ class CutCurve:
     @classmethod
     def of(cls, curve: Curve) -> CutCurve:
         """Cut a curve."""
-        rates, qualities = curve.rates[None, :], curve.qualities[None, :]
-        front = fronts(rates, qualities)
-        return cls(OneCurve(front), _doubts(rates, qualities, front))
+        cut = ImageCurves.of(curve.rates[:, None], curve.qualities[:, None])
+        return cls(OneCurve(cut.fronts), cut.doubts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,17 +219,12 @@ def rate_savings(anchor: Curve, test: Curve, samples: int = 200) -> tuple[F64, F
     Negative is a saving. Both arrays are empty where the two share no range. BD-rate is the mean, in the
     logarithm, of this function.
     """
-    from scipy.interpolate import PchipInterpolator
-
-    sides = [fronts(curve.rates[None, :], curve.qualities[None, :]) for curve in (anchor, test)]
-    if min(side.counts[0] for side in sides) < 2:
+    sides = [CutCurve.of(curve).one for curve in (anchor, test)]
+    if min(len(side.qualities) for side in sides) < 2:
         return np.empty(0), np.empty(0)
-    knots = [
-        (side.qualities[0, : side.counts[0]], np.log10(side.rates[0, : side.counts[0]])) for side in sides
-    ]
-    low, high = max(q[0] for q, _ in knots), min(q[-1] for q, _ in knots)
+    low, high = max(s.qualities[0] for s in sides), min(s.qualities[-1] for s in sides)
     if low >= high:
         return np.empty(0), np.empty(0)
     qualities = np.linspace(low, high, samples)
-    anchor_log, test_log = (PchipInterpolator(*knot)(qualities) for knot in knots)
+    anchor_log, test_log = (side.front.over_quality.values(qualities)[0] for side in sides)
     return qualities, (10 ** (test_log - anchor_log) - 1) * 100

@@ -127,15 +127,15 @@ def _percent(log_ratio: float | None) -> float | None:
 def _mean_gap(anchor: OneCurve, test: OneCurve, method: Method, *, over_quality: bool) -> float | None:
     """Return the mean of `test` less `anchor` over the range that both have (VCEG-M33)."""
     (x0, y0), (x1, y1) = (side.axes(over_quality=over_quality) for side in (anchor, test))
-    sides = [side.interpolant(method, over_quality=over_quality) for side in (anchor, test)]
-    if None in sides:
+    before, after = (side.interpolant(method, over_quality=over_quality) for side in (anchor, test))
+    if before is None or after is None:
         return None
     low, high = max(x0[0], x1[0]), min(x0[-1], x1[-1])
     if high <= low:
         return None
     with np.errstate(all="ignore"):
-        areas = [float(side.integrate(low, high)) for side in sides if side is not None]
-    gap = (areas[1] - areas[0]) / float(high - low)
+        area = float(after.integrate(low, high)) - float(before.integrate(low, high))
+    gap = area / float(high - low)
     least, most = float(y1[0] - y0[-1]), float(y1[-1] - y0[0])
     margin = 1e-6 * max(abs(least), abs(most), 1)
     return gap if np.isfinite(gap) and least - margin <= gap <= most + margin else None

@@ -17,6 +17,7 @@ from benchmark.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchmark.runs.suite import Suite
     from benchmark.studies.base import Subject
 
 _SHOWN_FAILURES = 10
@@ -57,7 +58,7 @@ def study(
     Rows are kept as they come (NAME.csv), so an interrupted study resumes.
     """
     from benchmark.cli import display
-    from benchmark.runs.suite import load_suite
+    from benchmark.runs.suite import load_suite, suite_file
     from benchmark.studies import make_study, run
     from benchmark.studies.rows import opened
 
@@ -65,41 +66,43 @@ def study(
     if codec and not made.uses_codecs:
         raise UsageError(f"study {name!r} looks at no codec of the suite; give --option, not --codec")
     loaded = load_suite(suite)
-    subject = _subject(suite, codec, image, data_dir, allow_partial, codecs=made.uses_codecs)
-    folder = out or Path("reports") / loaded.name / "studies"
-    with opened(folder / f"{name}.csv") as kept, _progress() as observe:
+    folder = suite_file(suite).parent
+    subject = _subject(
+        loaded, folder, codec, image, data_dir, allow_partial=allow_partial, codecs=made.uses_codecs
+    )
+    written = out or Path("reports") / loaded.name / "studies"
+    with opened(written / f"{name}.csv") as kept, _progress() as observe:
         outcome = run.measure(made, subject, kept, observe)
     for reason in outcome.failed[:_SHOWN_FAILURES]:
         display.warn(reason)
     if len(outcome.failed) > _SHOWN_FAILURES:
         display.warn(f"and {len(outcome.failed) - _SHOWN_FAILURES} more failed")
     if not outcome.rows.empty:
-        display.say(run.write(made, outcome.rows, folder / name))
+        display.say(run.write(made, outcome.rows, written / name))
     display.say(
         f"{outcome.done} measured, {outcome.reused} reused, {len(outcome.failed)} failed; "
-        f"figure, caption and rows in {folder / name}.*"
+        f"figure, caption and rows in {written / name}.*"
     )
     if outcome.failed:
         raise typer.Exit(FAILED)
 
 
 def _subject(
-    name: str,
+    suite: Suite,
+    folder: Path,
     labels: Sequence[str] | None,
     images: Sequence[str] | None,
     data_dir: Path | None,
-    allow_partial: bool,
     *,
+    allow_partial: bool,
     codecs: bool,
 ) -> Subject:
     from benchmark.cli import display
     from benchmark.data.find import find_dataset
-    from benchmark.runs.suite import load_suite, suite_file
     from benchmark.runs.tasks import matching_images
     from benchmark.studies.base import Subject
     from benchmark.studies.candidates import candidates
 
-    suite, folder = load_suite(name), suite_file(name).parent
     found = candidates(suite, labels or (), folder) if codecs else None
     if found:
         display.unavailable(found.unavailable, fatal=bool(labels))

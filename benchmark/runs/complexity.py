@@ -87,7 +87,7 @@ def _side(call: Callable[[], object], repeats: int, observe: Callable[[], None])
         phases.append(watch.seconds)
         ran_a_program |= not facts.keys().isdisjoint(_PROGRAM)
         observe()
-    peak = _peak_mib() if can_say and not ran_a_program else None
+    peak = peak_mib() if can_say and not ran_a_program else None
     return Side(_spread(seconds), _medians(phases), peak)
 
 
@@ -112,8 +112,11 @@ def _forget_peak() -> bool:
     return False
 
 
-def _peak_mib() -> float | None:
-    """Return the peak of the resident memory in MiB."""
+def peak_mib() -> float | None:
+    """Return the peak of this process's resident memory in MiB; None where the system does not say it.
+
+    Not getrusage's: that counts what the parent held when the process began.
+    """
     with suppress(OSError, ValueError, StopIteration):
         lines = _STATUS.read_text().splitlines()
         line = next(line for line in lines if line.startswith("VmHWM:"))

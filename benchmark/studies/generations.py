@@ -69,12 +69,11 @@ class Generations(Study):
 
     def panels(self, rows: pd.DataFrame) -> Sequence[Panel]:
         """Return loss, bits and change against the round."""
+        means = by_round(rows)
         return [
-            Panel(
-                "Loss since the first round", partial(_draw, rows=by_round(rows), column="loss", unit="dB")
-            ),
-            Panel("Bits", partial(_draw, rows=by_round(rows), column="bits", unit="% of first round")),
-            Panel("Change per round", partial(_draw_change, rows=by_round(rows))),
+            Panel("Loss since the first round", partial(_draw, rows=means, column="loss", unit="dB")),
+            Panel("Bits", partial(_draw, rows=means, column="bits", unit="% of first round")),
+            Panel("Change per round", partial(_draw_change, rows=means)),
         ]
 
     def said(self, rows: pd.DataFrame) -> Sequence[str]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from pathlib import Path
 
 import numpy as np
 
 from benchmark.arrays import Image
 from benchmark.learned.quantizers.scalar import SCALAR
 from benchmark.learned.tiled import UNIT, Read, TiledModel, Window
+from benchmark.runs.complexity import peak_mib
 from benchmark.studies.tiles import WHOLE, coded_whole, network
 
 TILE = 512
@@ -40,7 +40,9 @@ def main() -> None:
         coded_whole(network(), read((0, side, 0, side)), TILE)
     else:
         _tiled(read, side)
-    print(_peak_mib())
+    if (peak := peak_mib()) is None:
+        sys.exit("this system does not say the peak of a process's memory")
+    print(peak)
 
 
 def _photograph() -> Image:
@@ -61,13 +63,6 @@ def _tiled(read: Read, side: int) -> None:
                 os.pwrite(file.fileno(), row.tobytes(), 3 * (number * side + at[2]))
 
         tiled.decode(stream, write)
-
-
-def _peak_mib() -> float:
-    """Return the peak of this process; getrusage would count what its parent held when it began."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
-    return int(peak) / 1024
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import numpy as np
@@ -187,6 +187,16 @@ class ScaledBottleneck(Bottleneck):
 
     def _update_quantiles(self, search_radius: float = 1e5, rtol: float = 1e-4, atol: float = 1e-3) -> None:
         """Keep the medians at zero."""
+
+
+@torch.no_grad()
+def rescale(to_latents: Iterable[Any], from_latents: Iterable[Any], gain: float) -> None:
+    """Multiply latents by `gain` in the layers that make them, and divide by it in those that take them."""
+    for layer in to_latents:
+        layer.weight.mul_(gain)
+        layer.bias.mul_(gain)
+    for layer in from_latents:
+        layer.weight.div_(gain)
 
 
 def start_from_dct(

@@ -29,6 +29,7 @@ from benchmark.learned.architectures.layers import (
     gdn_transforms,
     latents_to_patches,
     patches_to_latents,
+    rescale,
     start_from_dct,
 )
 from benchmark.learned.architectures.transforms import LinearBranch, Strips, Transforms
@@ -131,12 +132,7 @@ class MeanScaleHyperprior(Architecture):
         if self.linear_branch:
             to_latents.append(self.g_a_linear)
             from_latents.append(self.g_s_linear)
-        with torch.no_grad():
-            for layer in to_latents:
-                layer.weight.mul_(gain)
-                layer.bias.mul_(gain)
-            for layer in from_latents:
-                layer.weight.div_(gain)
+        rescale(to_latents, from_latents, gain)
 
     @classmethod
     def recognise(cls, state: Mapping[str, Tensor]) -> MeanScaleConfig | None:

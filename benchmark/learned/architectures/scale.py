@@ -22,7 +22,14 @@ from benchmark.learned.architectures.base import (
     Step,
 )
 from benchmark.learned.architectures.foreign import sizes_if_of
-from benchmark.learned.architectures.layers import Bottleneck, ScaleModel, conv, deconv, gdn_transforms
+from benchmark.learned.architectures.layers import (
+    Bottleneck,
+    ScaleModel,
+    conv,
+    deconv,
+    gdn_transforms,
+    rescale,
+)
 from benchmark.learned.architectures.mean_scale import OneStep
 from benchmark.learned.architectures.transforms import Strips, Transforms
 from benchmark.learned.exact.chain import Chain
@@ -95,12 +102,7 @@ class ScaleHyperprior(Architecture):
         """Multiply the latents by `gain` without changing what the network computes."""
         to_latents: list[Any] = [self.g_a[-1], self.h_s[-2]]
         from_latents: list[Any] = [self.g_s[0], self.h_a[0]]
-        with torch.no_grad():
-            for layer in to_latents:
-                layer.weight.mul_(gain)
-                layer.bias.mul_(gain)
-            for layer in from_latents:
-                layer.weight.div_(gain)
+        rescale(to_latents, from_latents, gain)
 
     @classmethod
     def recognise(cls, state: Mapping[str, Tensor]) -> ScaleConfig | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmark.analysis import Estimate
 from benchmark.report import captions
 from benchmark.report.figures.base import Figure, Panel, Variant, plotted
-from benchmark.report.figures.time import draw_marks, time_points
+from benchmark.report.figures.time import draw_marks, rates_among, time_points
 from benchmark.report.speed import Spread
 from benchmark.report.summary import Summary
 
@@ -24,7 +23,7 @@ class RateComplexity(Figure):
 
     def applies(self, summary: Summary, metric: str) -> bool:
         """Whether the operations of two codecs with a BD-rate are known."""
-        return len(_counted(summary, metric)) > 1
+        return len(rates_among(summary, metric, summary.costs)) > 1
 
     def said(self, summary: Summary, metrics: Sequence[str]) -> list[str]:
         """Say what is counted, and which codecs have no operations."""
@@ -60,15 +59,9 @@ class RateComplexity(Figure):
         return 2.8 if wide else 4.8
 
 
-def _counted(summary: Summary, metric: str) -> Mapping[str, Estimate]:
-    """Return the BD-rate (percent) of the codecs whose operations are known; the anchor's is 0."""
-    found = {summary.anchor: Estimate(0.0)} | {c.codec: c.headline_rate for c in summary.against(metric)}
-    return {c: rate for c, rate in found.items() if rate.value is not None and c in summary.costs}
-
-
 def _draw_operations(ax: Axes, summary: Summary, metric: str) -> None:
     spreads: dict[str, Spread] = {codec: summary.costs[codec].decode for codec in summary.costs}
-    draw_marks(ax, summary, metric, _counted(summary, metric), spreads)
+    draw_marks(ax, summary, metric, rates_among(summary, metric, summary.costs), spreads)
     ax.set(xlabel="Decoding operations (kMAC per pixel)")
 
 

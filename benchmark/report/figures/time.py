@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +78,13 @@ class RateTime(Figure):
 
 def time_points(summary: Summary, metric: str) -> Mapping[str, Estimate]:
     """Return the BD-rate (percent) of the codecs that have times; the anchor's is 0."""
+    return rates_among(summary, metric, summary.speeds)
+
+
+def rates_among(summary: Summary, metric: str, known: Container[str]) -> Mapping[str, Estimate]:
+    """Return the BD-rate (percent) of the codecs of which a cost is `known`; the anchor's is 0."""
     found = {summary.anchor: Estimate(0.0)} | {c.codec: c.headline_rate for c in summary.against(metric)}
-    return {c: rate for c, rate in found.items() if rate.value is not None and c in summary.speeds}
+    return {c: rate for c, rate in found.items() if rate.value is not None and c in known}
 
 
 def _listed(what: str, names: Sequence[str]) -> list[str]:
