@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,8 +171,8 @@ def attempt(found: Format, data: bytes) -> str:
 def run(name: str, mutations: int, seed: int = 0) -> Counter[str]:
     """Return how many mutants of a format ended in which way."""
     outcomes: Counter[str] = Counter()
-    with _folder() as folder:
-        found = FORMATS[name](folder)
+    with tempfile.TemporaryDirectory() as folder:
+        found = FORMATS[name](Path(folder))
         for data in found.corpus[:1]:
             found.read(data)  # what is not altered is read
         for _, data in zip(range(mutations), mutants(found, np.random.default_rng(seed)), strict=False):
@@ -183,12 +182,6 @@ def run(name: str, mutations: int, seed: int = 0) -> Counter[str]:
                 print(f"{name} fails on {data.hex()}")
                 raise
     return outcomes
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
 
 
 def main() -> None:
